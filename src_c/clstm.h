@@ -1,0 +1,277 @@
+/* clstm: long short-term memory networks, the C core. This header is its manual.
+ *
+ * Words. T time steps, N batch, I input size, H hidden size, L layers, D directions. x input, h hidden state, c cell
+ * state, y output sequence; gates i f g o in this order; z their pre-activations. d<name> is the gradient of the loss
+ * with respect to <name>. Shapes stand in brackets, the last axis is contiguous unless strides are given; strides and
+ * sizes count elements, not bytes.
+ *
+ * The equations (Hochreiter and Schmidhuber 1997, with the forget gate of Gers, Schmidhuber and Cummins 2000):
+ *
+ *     z_t = w_ih x_t + w_hh h_{t-1} + b                      [4H] = z_i z_f z_g z_o
+ *     i = sigmoid(z_i)   f = sigmoid(z_f)   g = tanh(z_g)   o = sigmoid(z_o)
+ *     c_t = f c_{t-1} + i g                                  h_t = o tanh(c_t)
+ *
+ * Memory. The caller owns every buffer. Functions that need working memory have a twin that says how many bytes;
+ * nothing is allocated in a step or in a loop over time, and no pointer is kept after return. `tape` is what forward
+ * saves for backward, `scratch` is meaningless after return. Buffers need no particular alignment.
+ *
+ * Gradients. Of parameters: accumulated, so that the caller clears them. Of inputs and states: overwritten. A NULL
+ * gradient is not wanted and not computed.
+ *
+ * Errors. Functions return a status; CLSTM_OK is 0. On any other status nothing was written. Indices and sizes are
+ * checked; pointers are trusted. Numbers are not inspected: NaN and infinities are data and propagate.
+ *
+ * Threads. Every function may be called from several threads at once, on disjoint outputs. A call uses up to
+ * runtime->threads threads of one pool that all calls share; a call that finds the pool busy works alone. Results are
+ * the same bits for every number of threads, and a row of a result does not depend on the other rows of the batch
+ * (with the native backend; a BLAS may decide otherwise).
+ */
+#ifndef CLSTM_H
+#define CLSTM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- ground ---------------------------------------------------------------------------------------------------- */
+
+typedef enum {
+    CLSTM_OK = 0,
+    CLSTM_BAD_SIZE,      /* a size is below its least value */
+    CLSTM_TOO_LARGE,     /* a buffer would have more bytes, or a BLAS call larger sizes, than their integers hold */
+    CLSTM_BAD_LENGTH,    /* a sequence length is negative or more than T */
+    CLSTM_BAD_INDEX,     /* a token or class index is out of range */
+    CLSTM_BAD_OPTION,    /* a dtype, backend, instruction set or mode that does not exist here */
+    CLSTM_STATUS_COUNT   /* the number of statuses, not one of them */
+} clstm_status;
+
+/* A static English sentence, never NULL. */
+const char *clstm_status_message(clstm_status status);
+
+typedef enum { CLSTM_F32 = 0, CLSTM_F64 = 1 } clstm_dtype;
+
+/* Instruction sets. The baseline is SSE2 on x86-64 and NEON on 64-bit ARM. */
+typedef enum {
+    CLSTM_ISA_BASELINE = 0,
+    CLSTM_ISA_AVX2,   /* with FMA */
+    CLSTM_ISA_AVX512, /* F, DQ, BW, VL */
+    CLSTM_ISA_COUNT
+} clstm_isa;
+
+/* 1 if this build has kernels for it and this processor and operating system run it. */
+int clstm_isa_available(clstm_isa isa);
+/* The best available one. */
+clstm_isa clstm_isa_best(void);
+/* "baseline" (on ARM "neon"), "avx2", "avx512"; never NULL. */
+const char *clstm_isa_name(clstm_isa isa);
+
+/* Who computes matrix products. NATIVE: packed kernels of our own. BLAS: the table below. AUTO: per product whichever
+ * measures fastest while results keep their bits for every number of threads and every batch; today that is always
+ * NATIVE. */
+typedef enum { CLSTM_AUTO = 0, CLSTM_NATIVE, CLSTM_BLAS } clstm_backend;
+
+/* A Fortran gemm (column-major), sizes by address. The core passes the address of 64-bit integers whose value fits a
+ * 32-bit int: on a little-endian machine a BLAS with either width reads the right number. */
+typedef void (*clstm_gemm)(char *transa, char *transb, int64_t *m, int64_t *n, int64_t *k, void *alpha, void *a,
+                           int64_t *lda, void *b, int64_t *ldb, void *beta, void *c, int64_t *ldc);
+typedef struct clstm_blas {
+    clstm_gemm sgemm, dgemm; /* may be NULL if backend is not BLAS */
+} clstm_blas;
+
+/* How calls run. Plain data: copy it, keep several, change it between calls. */
+typedef struct clstm_runtime {
+    clstm_isa isa;
+    clstm_backend backend;
+    int threads; /* at least 1 */
+    clstm_blas blas;
+} clstm_runtime;
+
+/* The number of processors this process may run on, at least 1. */
+int clstm_cpu_count(void);
+
+/* Stops and joins the worker threads of the pool, which is started again by the next call that needs it. For tests and
+ * orderly unloading; must not run at the same time as other calls. A child of fork starts with an empty pool. */
+void clstm_threads_stop(void);
+/* Worker threads that exist now, not counting callers. */
+int clstm_threads_running(void);
+
+/* ---- arrays ---------------------------------------------------------------------------------------------------- */
+
+/* A batch of sequences, all T steps long or each of its own length. Row n has the steps 0 .. lengths[n]-1; what lies
+ * beyond is never read, and outputs there are zero. A length of 0 is allowed: the final state is the initial one. */
+typedef struct clstm_batch {
+    ptrdiff_t N, T;          /* at least 1 */
+    const ptrdiff_t *lengths; /* [N], each 0 .. T; NULL: all T */
+} clstm_batch;
+
+/* [N,T,F] in memory of the caller: element (n,t,j) at data[n stride_n + t stride_t + j]. */
+typedef struct clstm_sequence {
+    void *data; /* may be NULL where a function says so */
+    ptrdiff_t stride_n, stride_t;
+} clstm_sequence;
+
+/* ---- LSTM ------------------------------------------------------------------------------------------------------ */
+
+/* A stack of L layers in D directions. Layer l and direction d have index l D + d wherever arrays go over both. Layer
+ * 0 reads x [I], layer l > 0 reads the D H outputs of layer l-1, forward direction first. */
+typedef struct clstm_lstm {
+    clstm_dtype dtype;
+    ptrdiff_t input_size, hidden_size, num_layers, directions; /* I, H, L >= 1; D is 1 or 2 */
+} clstm_lstm;
+
+/* Parameters of one layer and direction: w_ih [4H, I or D H], w_hh [4H,H], b [4H] (NULL: zero). Read during the call. */
+typedef struct clstm_weights {
+    const void *w_ih, *w_hh, *b;
+} clstm_weights;
+
+/* Their gradients, same shapes, accumulated; b may be NULL, the others not. */
+typedef struct clstm_gradients {
+    void *w_ih, *w_hh, *b;
+} clstm_gradients;
+
+/* h and c of every layer and direction, each [L D, N, H] contiguous; a NULL member is zero when read and not wanted
+ * when written. */
+typedef struct clstm_state {
+    void *h, *c;
+} clstm_state;
+
+typedef struct clstm_lstm_bytes {
+    size_t tape;             /* forward, backward and trace */
+    size_t forward, infer, backward; /* scratch of each */
+} clstm_lstm_bytes;
+
+/* How large the buffers of a call must be; depends on runtime->threads and backend. Errors: BAD_SIZE, BAD_LENGTH,
+ * TOO_LARGE, BAD_OPTION. */
+clstm_status clstm_lstm_sizes(const clstm_runtime *runtime, const clstm_lstm *lstm, const clstm_batch *batch,
+                              clstm_lstm_bytes *bytes);
+
+/* y = LSTM(x) and a tape for backward. weights [L D]; y [N,T,D H] or data NULL; initial and final may be the same
+ * memory. The tape keeps no pointer. */
+clstm_status clstm_lstm_forward(const clstm_runtime *runtime, const clstm_lstm *lstm, const clstm_batch *batch,
+                                const clstm_weights *weights, clstm_sequence x, clstm_state initial, clstm_sequence y,
+                                clstm_state final, void *tape, void *scratch);
+
+/* The same numbers to the bit, without a tape. */
+clstm_status clstm_lstm_infer(const clstm_runtime *runtime, const clstm_lstm *lstm, const clstm_batch *batch,
+                              const clstm_weights *weights, clstm_sequence x, clstm_state initial, clstm_sequence y,
+                              clstm_state final, void *scratch);
+
+/* Exact back-propagation through time. The arguments are those of the forward call whose tape it is; the tape is used
+ * up: its gates are overwritten. dy [N,T,D H] (data NULL: zero; beyond lengths it is never read), dfinal the gradient
+ * of the final state, dx [N,T,I] (data NULL: not wanted), dinitial the gradient of the initial state, grads [L D]. */
+clstm_status clstm_lstm_backward(const clstm_runtime *runtime, const clstm_lstm *lstm, const clstm_batch *batch,
+                                 const clstm_weights *weights, clstm_sequence x, clstm_sequence dy, clstm_state dfinal,
+                                 clstm_sequence dx, clstm_state dinitial, const clstm_gradients *grads, void *tape,
+                                 void *scratch);
+
+/* What happened inside: gates and states of one layer and direction (index l D + d), read from a tape that backward
+ * has not used, in the order of time for both directions. Each pointer is [N,T,H] contiguous or NULL; zero beyond
+ * lengths. */
+typedef struct clstm_trace {
+    void *i, *f, *g, *o, *c, *h;
+} clstm_trace;
+clstm_status clstm_lstm_read_tape(const clstm_lstm *lstm, const clstm_batch *batch, const void *tape, ptrdiff_t index,
+                                  const clstm_trace *trace);
+
+/* ---- other layers ---------------------------------------------------------------------------------------------- */
+
+/* y = x w^T + b on every step: x [N,T,in] strided, w [out,in], b [out] or NULL, y [N,T,out] contiguous. `lengths` of
+ * the batch are not used: a dense layer has no memory. */
+typedef struct clstm_dense {
+    clstm_dtype dtype;
+    ptrdiff_t in, out; /* at least 1 */
+} clstm_dense;
+typedef struct clstm_dense_bytes {
+    size_t forward, backward;
+} clstm_dense_bytes;
+clstm_status clstm_dense_sizes(const clstm_runtime *runtime, const clstm_dense *dense, const clstm_batch *batch,
+                               clstm_dense_bytes *bytes);
+clstm_status clstm_dense_forward(const clstm_runtime *runtime, const clstm_dense *dense, const clstm_batch *batch,
+                                 const void *w, const void *b, clstm_sequence x, void *y, void *scratch);
+/* dy [N,T,out] contiguous; dx [N,T,in] or data NULL, overwritten; dw, db accumulated, db may be NULL. */
+clstm_status clstm_dense_backward(const clstm_runtime *runtime, const clstm_dense *dense, const clstm_batch *batch,
+                                  const void *w, clstm_sequence x, const void *dy, clstm_sequence dx, void *dw,
+                                  void *db, void *scratch);
+
+/* y[q] = w[index[q]]: index [count] each 0 .. num-1, w [num,dim], y [count,dim]. All indices are checked before
+ * anything is written. Errors: BAD_SIZE, BAD_INDEX. */
+clstm_status clstm_embedding_forward(clstm_dtype dtype, ptrdiff_t num, ptrdiff_t dim, ptrdiff_t count,
+                                     const int64_t *index, const void *w, void *y);
+/* dw[index[q]] += dy[q], in the order of q. */
+clstm_status clstm_embedding_backward(clstm_dtype dtype, ptrdiff_t num, ptrdiff_t dim, ptrdiff_t count,
+                                      const int64_t *index, const void *dy, void *dw);
+
+/* One vector for a sequence: x [N,T,F] strided -> y [N,F] contiguous. LAST takes step length-1; with `split` < F the
+ * features from `split` on are taken at step 0, where a reverse direction ends (split = F: none). MEAN and MAX go over
+ * the valid steps. A sequence of length 0 gives zeros. NaN propagates through MAX. */
+typedef enum { CLSTM_POOL_LAST = 0, CLSTM_POOL_MEAN, CLSTM_POOL_MAX } clstm_pool;
+clstm_status clstm_pool_forward(clstm_dtype dtype, clstm_pool mode, const clstm_batch *batch, ptrdiff_t features,
+                                ptrdiff_t split, clstm_sequence x, void *y);
+/* dx [N,T,F] strided, overwritten (zeros beyond lengths); MAX sends the gradient to the first greatest step of x. */
+clstm_status clstm_pool_backward(clstm_dtype dtype, clstm_pool mode, const clstm_batch *batch, ptrdiff_t features,
+                                 ptrdiff_t split, clstm_sequence x, const void *dy, clstm_sequence dx);
+
+/* ---- losses ---------------------------------------------------------------------------------------------------- */
+
+/* Losses are means over all valid elements (steps beyond lengths do not count; a batch with no valid step has loss
+ * 0), summed in double. gradient has the shape of prediction, overwritten, zero beyond lengths, or NULL. All
+ * arrays are contiguous. */
+
+/* mean (prediction - target)^2 over [N,T,F]. */
+clstm_status clstm_mse(const clstm_runtime *runtime, clstm_dtype dtype, const clstm_batch *batch, ptrdiff_t features,
+                       const void *prediction, const void *target, double *loss, void *gradient);
+/* mean of -log softmax(logits)[target] over [N,T]: logits [N,T,C], target [N,T] each 0 .. C-1 within lengths (checked
+ * before anything is written; beyond lengths never read). */
+clstm_status clstm_cross_entropy(const clstm_runtime *runtime, clstm_dtype dtype, const clstm_batch *batch,
+                                 ptrdiff_t classes, const void *logits, const int64_t *target, double *loss,
+                                 void *gradient);
+
+/* ---- optimisers, on flat buffers of n elements ------------------------------------------------------------------ */
+
+/* sqrt(sum x^2), summed in double in fixed blocks: the same bits for every number of threads. */
+clstm_status clstm_global_norm(const clstm_runtime *runtime, clstm_dtype dtype, ptrdiff_t n, const void *x,
+                               double *norm);
+/* x *= factor */
+clstm_status clstm_scale(const clstm_runtime *runtime, clstm_dtype dtype, ptrdiff_t n, void *x, double factor);
+
+/* Stochastic gradient descent with momentum (Polyak) or Nesterov's look-ahead, in the form of PyTorch:
+ *     g = g + weight_decay w     m = momentum m + g (m = g in the first step)
+ *     w = w - learning_rate (nesterov ? g + momentum m : m)
+ * momentum_buffer [n] may be NULL when momentum is 0. step counts from 1. */
+typedef struct clstm_sgd_options {
+    double learning_rate, momentum, weight_decay;
+    int nesterov;
+    int64_t step;
+} clstm_sgd_options;
+clstm_status clstm_sgd(const clstm_runtime *runtime, clstm_dtype dtype, ptrdiff_t n, const clstm_sgd_options *options,
+                       void *w, const void *g, void *momentum_buffer);
+
+/* Adam (Kingma and Ba 2015, algorithm 1, epsilon outside the root as in PyTorch); decoupled != 0 is AdamW
+ * (Loshchilov and Hutter 2019):
+ *     decoupled: w = w - learning_rate weight_decay w      otherwise: g = g + weight_decay w
+ *     m = beta1 m + (1 - beta1) g     v = beta2 v + (1 - beta2) g^2
+ *     w = w - learning_rate / (1 - beta1^step) m / (sqrt(v) / sqrt(1 - beta2^step) + epsilon)
+ * step counts from 1. */
+typedef struct clstm_adam_options {
+    double learning_rate, beta1, beta2, epsilon, weight_decay;
+    int decoupled;
+    int64_t step;
+} clstm_adam_options;
+clstm_status clstm_adam(const clstm_runtime *runtime, clstm_dtype dtype, ptrdiff_t n,
+                        const clstm_adam_options *options, void *w, const void *g, void *m, void *v);
+
+/* ---- activations, for tests and teaching ------------------------------------------------------------------------ */
+
+typedef enum { CLSTM_EXP = 0, CLSTM_SIGMOID, CLSTM_TANH } clstm_activation;
+/* y = f(x) by the kernels' own vector code, at most 3.5 ulp from the exact value; y may be x. */
+clstm_status clstm_activate(const clstm_runtime *runtime, clstm_dtype dtype, clstm_activation function, ptrdiff_t n,
+                            const void *x, void *y);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,16 @@
+/* What every processor of the architecture has: SSE2 on x86-64, NEON (with fused multiply-add) on ARM. */
+#include "../ground/compiler.h"
+
+#if CLSTM_ARM
+#include <arm_neon.h>
+#define GATE_ROWS 4     /* 32 registers */
+#define PRODUCT_VECTORS 4
+#else
+#define GATE_ROWS 2     /* 16 registers */
+#define PRODUCT_VECTORS 2
+#endif
+#define PRODUCT_ROWS 4
+#define REAL_BITS 32
+#define INSTANCE clstm_kernels_baseline_f32
+#define VECTOR_BYTES 16
+#include "instance.h"

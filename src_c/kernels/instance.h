@@ -1,0 +1,41 @@
+/* One instance of the kernels. The including file has set the target instruction set and defined
+ *   REAL_BITS (32 or 64), VECTOR_BYTES, INSTANCE (the name of the table),
+ *   GATE_ROWS (rows of a tile with four gates), PRODUCT_ROWS x PRODUCT_VECTORS (a full tile of other products),
+ * chosen so that sums, weights and a broadcast fit the registers of the instruction set. */
+#include "kernels.h"
+#include "simd.h"
+
+#include "activations.h"
+#include "tile.h"
+#include "pack.h"
+#include "product.h"
+#include "gates.h"
+#include "losses.h"
+#include "updates.h"
+
+#define CLSTM_TEXT_(x) #x
+#define CLSTM_TEXT(x) CLSTM_TEXT_(x)
+
+const struct kernels INSTANCE = {
+    .name = CLSTM_TEXT(INSTANCE),
+    .lanes = V,
+    .product_rows = PRODUCT_ROWS,
+    .product_vectors = PRODUCT_VECTORS,
+    .pack_gates = pack_gates,
+    .pack_rows = pack_rows,
+    .pack_columns = pack_columns,
+    .pack_piece = pack_piece,
+    .product = product_kernel,
+    .gate_product = gate_product_kernel,
+    .gate_rows = gate_rows_kernel,
+    .gate_rows_backward = gate_rows_backward_kernel,
+    .exp = exp_kernel,
+    .sigmoid = sigmoid_kernel,
+    .tanh = tanh_kernel,
+    .squared_error = squared_error_kernel,
+    .softmax_error = softmax_error_kernel,
+    .sum_of_squares = sum_of_squares_kernel,
+    .scale = scale_kernel,
+    .sgd = sgd_kernel,
+    .adam = adam_kernel,
+};

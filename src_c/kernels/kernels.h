@@ -1,0 +1,150 @@
+/* The kernels: what each instruction set implements, for one precision. All of them return nothing and check nothing;
+ * sizes and pointers were checked by the callers in sequences/ and training/.
+ *
+ * Panels. A matrix that is multiplied from the right is packed so that the innermost loop reads it front to back:
+ * a panel holds `vectors` groups of V adjacent lanes for each k,
+ *
+ *     panel[k][j][lane],   j < vectors, lane < V (the lanes of one register)
+ *
+ * and panels follow each other. For gates, vector j of a panel is gate j (i f g o) of the same V units, so that the
+ * four pre-activations of a unit end in four registers of one tile; for other products the vectors are neighbours.
+ *
+ * Promise 3. Every sum over k starts at its initial value and adds terms in the order of k, one fused multiply-add
+ * each, whatever the height of the tile and the thread: an output row never depends on its neighbours.
+ */
+#ifndef CLSTM_KERNELS_H
+#define CLSTM_KERNELS_H
+
+#include "../clstm.h"
+#include "../ground/real.h"
+
+enum { MAX_TERMS = 8, MAX_VECTORS = 4 };
+
+/* One factor pair of a sum of products: rows of A (k elements each, `step` apart) times packed panels of B. */
+struct term {
+    const real *const *rows; /* [n] first element of each row */
+    ptrdiff_t offset;        /* added to each of them */
+    ptrdiff_t step;          /* distance of consecutive k */
+    ptrdiff_t k;
+    const real *panels;
+    ptrdiff_t panel_stride; /* from one panel to the next, in elements */
+};
+
+/* C = bias + sum of terms, or C += sum of terms. Vector j of panel p has column p panel_step + j vector_step;
+ * columns at or beyond `columns` are not written. */
+struct product {
+    ptrdiff_t rows; /* n */
+    int terms;
+    struct term term[MAX_TERMS];
+    const real *bias; /* [panels][vectors][V], or NULL for zero */
+    real *const *c;   /* [n] rows of C */
+    ptrdiff_t columns, panel_step, vector_step;
+    ptrdiff_t panel_begin, panel_end;
+    int vectors;    /* in a full panel; the last panel may have fewer: ceil of what is left of `columns` over V */
+    int accumulate; /* C += instead of C = */
+};
+
+/* One time step of n rows: z = start + sum of terms, then the gates.
+ *
+ *     i, f, o = sigmoid(z_i, z_f, z_o)   g = tanh(z_g)   c = f c_prev + i g   h = o tanh(c)
+ *
+ * Rows of c, h are `ld` apart, rows of z and gates 4 ld (i f g o blocks of ld each); ld = padded(H). */
+struct gate_rows {
+    ptrdiff_t rows, hidden, ld;
+    int terms;
+    struct term term[MAX_TERMS]; /* gate panels */
+    const real *bias;            /* packed like a panel with k = 1; read when z is NULL */
+    const real *z;               /* start of the sums, or NULL: start from bias */
+    real *gates;                 /* out: i f g o, may be z; NULL: not wanted */
+    const real *c_prev;
+    real *c; /* out, may be c_prev */
+    real *h; /* out, must not be a row of a term */
+    real *const *y; /* out: a second copy of the first H elements of h, or NULL */
+    ptrdiff_t panel_begin, panel_end;
+};
+
+/* The gradient of gate_rows: dh is the gradient arriving through h_t from step t+1, dy the one from the layer above,
+ *
+ *     dh' = dh + dy     dc' = dc + dh' o (1 - tanh(c)^2)
+ *     dz_i = dc' g i (1 - i)   dz_f = dc' c_prev f (1 - f)   dz_g = dc' i (1 - g^2)   dz_o = dh' tanh(c) o (1 - o)
+ *     dc (of step t-1) = dc' f
+ */
+struct gate_rows_backward {
+    ptrdiff_t rows, hidden, ld;
+    real *gates; /* in: i f g o; out: dz in the same places */
+    const real *c_prev, *c;
+    const real *dh;        /* [n][ld] */
+    real *dc;              /* [n][ld] in: dc_t, out: dc_{t-1} */
+    const real *const *dy; /* [n] rows of H elements, or NULL for zero */
+};
+
+/* Parameters of one update; all arrays have n elements. Formulas stand at clstm_sgd and clstm_adam in clstm.h. */
+struct sgd_update {
+    ptrdiff_t n;
+    real *w, *momentum_buffer; /* buffer NULL when momentum is 0 */
+    const real *g;
+    real learning_rate, momentum, weight_decay;
+    int nesterov, first;
+};
+struct adam_update {
+    ptrdiff_t n;
+    real *w, *m, *v;
+    const real *g;
+    real beta1, beta2, epsilon, step_size, root_correction, l2, decay;
+};
+
+struct kernels {
+    const char *name;
+    ptrdiff_t lanes;          /* V */
+    ptrdiff_t product_rows;   /* height of a full tile of `product`: the width of its packed A tiles */
+    int product_vectors;      /* vectors in a full panel of `product` */
+
+    /* W [4H, k], rows in the order i f g o: rows become lanes, dst[p][k][j][lane] = W[j H + p V + lane][k]; lanes of
+     * units at or beyond H hold 0. */
+    void (*pack_gates)(real *dst, const real *w, ptrdiff_t ldw, ptrdiff_t hidden, ptrdiff_t k);
+    /* W [out, k]: neighbouring rows of W become neighbouring lanes; panels of product_vectors vectors. */
+    void (*pack_rows)(real *dst, const real *w, ptrdiff_t ldw, ptrdiff_t out, ptrdiff_t k);
+    /* B [k, columns]: columns are lanes already; panels of product_vectors vectors. */
+    void (*pack_columns)(real *dst, const real *b, ptrdiff_t ldb, ptrdiff_t k, ptrdiff_t columns);
+    /* dst[k][lane0 + j] = rows[k][offset + j] for j < count; rows of dst are `width` wide. */
+    void (*pack_piece)(real *dst, ptrdiff_t width, ptrdiff_t lane0, const real *const *rows, ptrdiff_t offset,
+                       ptrdiff_t count, ptrdiff_t k);
+
+    void (*product)(const struct product *);
+    /* The same with gate panels: pre-activations z for later use as gate_rows' start. */
+    void (*gate_product)(const struct product *);
+    void (*gate_rows)(const struct gate_rows *);
+    void (*gate_rows_backward)(const struct gate_rows_backward *);
+
+    /* Activations on plain arrays, for the tests and the tutorials; y may be x. */
+    void (*exp)(ptrdiff_t n, const real *x, real *y);
+    void (*sigmoid)(ptrdiff_t n, const real *x, real *y);
+    void (*tanh)(ptrdiff_t n, const real *x, real *y);
+
+    /* Sum over squared differences; gradient = scale (prediction - target). Sums are kept in double, in blocks, so
+     * that they do not depend on the number of lanes used elsewhere. */
+    double (*squared_error)(ptrdiff_t n, const real *prediction, const real *target, real scale, real *gradient);
+    /* One position: returns -log softmax(logits)[target]; gradient = scale (softmax - onehot), or NULL. */
+    double (*softmax_error)(ptrdiff_t classes, const real *logits, ptrdiff_t target, real scale, real *gradient);
+    double (*sum_of_squares)(ptrdiff_t n, const real *x);
+    void (*scale)(ptrdiff_t n, real *x, real factor);
+    void (*sgd)(const struct sgd_update *);
+    void (*adam)(const struct adam_update *);
+};
+
+#define CLSTM_DECLARE_KERNELS(isa) extern const struct kernels REAL_NAME(clstm_kernels_##isa);
+CLSTM_DECLARE_KERNELS(baseline)
+CLSTM_DECLARE_KERNELS(avx2)
+CLSTM_DECLARE_KERNELS(avx512)
+
+/* The kernels of an instruction set that clstm_isa_available() has allowed. */
+static inline const struct kernels *kernels_of(clstm_isa isa) {
+#if defined(__x86_64__) || defined(_M_X64)
+    if (isa == CLSTM_ISA_AVX512) return &REAL_NAME(clstm_kernels_avx512);
+    if (isa == CLSTM_ISA_AVX2) return &REAL_NAME(clstm_kernels_avx2);
+#endif
+    (void)isa;
+    return &REAL_NAME(clstm_kernels_baseline);
+}
+
+#endif

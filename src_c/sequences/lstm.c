@@ -1,0 +1,69 @@
+/* Public entry points of the LSTM: arguments are checked here, once, before anything is written. */
+#include "lstm.h"
+
+#include "check.h"
+#include "plan.h"
+
+static clstm_status check_lstm(const clstm_lstm *lstm) {
+    const ptrdiff_t sizes[] = {lstm->input_size, lstm->hidden_size, lstm->num_layers};
+    clstm_status status = check_dtype(lstm->dtype);
+    for (size_t i = 0; !status && i < sizeof sizes / sizeof *sizes; i++) status = check_size(sizes[i]);
+    if (!status && lstm->directions != 1 && lstm->directions != 2) status = CLSTM_BAD_OPTION;
+    return status;
+}
+
+clstm_status clstm_lstm_sizes(const clstm_runtime *runtime, const clstm_lstm *lstm, const clstm_batch *batch,
+                              clstm_lstm_bytes *bytes) {
+    clstm_status status = check_runtime(runtime);
+    if (!status) status = check_lstm(lstm);
+    if (!status) status = check_batch(batch);
+    if (status) return status;
+    return (lstm->dtype == CLSTM_F32 ? lstm_sizes_f32 : lstm_sizes_f64)(runtime, lstm, batch, bytes);
+}
+
+/* The sizes of a call are checked by computing them. */
+static clstm_status check_call(const clstm_runtime *runtime, const clstm_lstm *lstm, const clstm_batch *batch) {
+    clstm_lstm_bytes bytes;
+    return clstm_lstm_sizes(runtime, lstm, batch, &bytes);
+}
+
+clstm_status clstm_lstm_forward(const clstm_runtime *runtime, const clstm_lstm *lstm, const clstm_batch *batch,
+                                const clstm_weights *weights, clstm_sequence x, clstm_state initial, clstm_sequence y,
+                                clstm_state final, void *tape, void *scratch) {
+    const clstm_status status = check_call(runtime, lstm, batch);
+    if (status) return status;
+    (lstm->dtype == CLSTM_F32 ? lstm_forward_f32 : lstm_forward_f64)(runtime, lstm, batch, weights, x, initial, y,
+                                                                     final, tape, scratch);
+    return CLSTM_OK;
+}
+
+clstm_status clstm_lstm_infer(const clstm_runtime *runtime, const clstm_lstm *lstm, const clstm_batch *batch,
+                              const clstm_weights *weights, clstm_sequence x, clstm_state initial, clstm_sequence y,
+                              clstm_state final, void *scratch) {
+    const clstm_status status = check_call(runtime, lstm, batch);
+    if (status) return status;
+    (lstm->dtype == CLSTM_F32 ? lstm_infer_f32 : lstm_infer_f64)(runtime, lstm, batch, weights, x, initial, y, final,
+                                                                 scratch);
+    return CLSTM_OK;
+}
+
+clstm_status clstm_lstm_backward(const clstm_runtime *runtime, const clstm_lstm *lstm, const clstm_batch *batch,
+                                 const clstm_weights *weights, clstm_sequence x, clstm_sequence dy, clstm_state dfinal,
+                                 clstm_sequence dx, clstm_state dinitial, const clstm_gradients *grads, void *tape,
+                                 void *scratch) {
+    const clstm_status status = check_call(runtime, lstm, batch);
+    if (status) return status;
+    (lstm->dtype == CLSTM_F32 ? lstm_backward_f32 : lstm_backward_f64)(runtime, lstm, batch, weights, x, dy, dfinal,
+                                                                       dx, dinitial, grads, tape, scratch);
+    return CLSTM_OK;
+}
+
+clstm_status clstm_lstm_read_tape(const clstm_lstm *lstm, const clstm_batch *batch, const void *tape, ptrdiff_t index,
+                                  const clstm_trace *trace) {
+    clstm_status status = check_lstm(lstm);
+    if (!status) status = check_batch(batch);
+    if (status) return status;
+    if (index < 0 || index >= lstm->num_layers * lstm->directions) return CLSTM_BAD_INDEX;
+    (lstm->dtype == CLSTM_F32 ? lstm_read_tape_f32 : lstm_read_tape_f64)(lstm, batch, tape, index, trace);
+    return CLSTM_OK;
+}

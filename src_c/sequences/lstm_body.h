@@ -1,0 +1,101 @@
+/* The LSTM in one precision: sizes, and the entry points of lstm.h. */
+#include "../ground/real.h"
+
+#include "lstm.h"
+#include "lstm_backward.h"
+#include "lstm_forward.h"
+
+/* The largest sizes that reach a BLAS. */
+static int blas_fits(const struct shape *shape, const struct plan *plan) {
+    const ptrdiff_t rows = chunk_capacity(plan) > OUTER_CHUNK ? chunk_capacity(plan) : OUTER_CHUNK;
+    const ptrdiff_t columns = padded(widest_layer(shape) + shape->H + 1);
+    return clstm_gemm_fits(rows, 4 * shape->ld, columns, columns, columns, 4 * shape->ld);
+}
+
+clstm_status REAL_NAME(lstm_sizes)(const clstm_runtime *runtime, const clstm_lstm *lstm, const clstm_batch *batch,
+                                   clstm_lstm_bytes *bytes) {
+    const struct shape shape = shape_of(runtime, lstm);
+    struct arena on_tape = {0}, forward = {0}, infer = {0}, backward = {0};
+    struct tape tape;
+    struct plan plan;
+    struct forward_scratch forward_scratch = {0};
+    struct backward_scratch backward_scratch = {0};
+    tape_lay_out(&tape, &on_tape, &shape, batch);
+    plan_lay_out(&plan, &infer, batch);
+    forward_lay_out(&forward_scratch, &forward, &shape, &plan, 0);
+    forward_lay_out(&forward_scratch, &infer, &shape, &plan, 1);
+    backward_lay_out(&backward_scratch, &backward, &shape, &plan);
+    int overflow = shape.blas && !blas_fits(&shape, &plan);
+    const clstm_lstm_bytes result = {arena_bytes(&on_tape, &overflow), arena_bytes(&forward, &overflow),
+                                     arena_bytes(&infer, &overflow), arena_bytes(&backward, &overflow)};
+    if (overflow) return CLSTM_TOO_LARGE;
+    *bytes = result;
+    return CLSTM_OK;
+}
+
+void REAL_NAME(lstm_forward)(const clstm_runtime *runtime, const clstm_lstm *lstm, const clstm_batch *batch,
+                             const clstm_weights *weights, clstm_sequence x, clstm_state initial, clstm_sequence y,
+                             clstm_state final, void *tape_buffer, void *scratch_buffer) {
+    const struct shape shape = shape_of(runtime, lstm);
+    struct arena on_tape = arena_over(tape_buffer), in_scratch = arena_over(scratch_buffer);
+    struct tape tape;
+    struct forward_scratch scratch;
+    tape_lay_out(&tape, &on_tape, &shape, batch);
+    plan_fill(&tape.plan, batch);
+    forward_lay_out(&scratch, &in_scratch, &shape, &tape.plan, 0);
+    forward_stack(&shape, &scratch, &tape, &tape.plan, weights, x, initial, y, final);
+    clear_padding(y, batch, shape.D * shape.H);
+}
+
+void REAL_NAME(lstm_infer)(const clstm_runtime *runtime, const clstm_lstm *lstm, const clstm_batch *batch,
+                           const clstm_weights *weights, clstm_sequence x, clstm_state initial, clstm_sequence y,
+                           clstm_state final, void *scratch_buffer) {
+    const struct shape shape = shape_of(runtime, lstm);
+    struct arena arena = arena_over(scratch_buffer);
+    struct plan plan;
+    struct forward_scratch scratch = {0};
+    plan_lay_out(&plan, &arena, batch);
+    plan_fill(&plan, batch);
+    forward_lay_out(&scratch, &arena, &shape, &plan, 1);
+    forward_stack(&shape, &scratch, NULL, &plan, weights, x, initial, y, final);
+    clear_padding(y, batch, shape.D * shape.H);
+}
+
+void REAL_NAME(lstm_backward)(const clstm_runtime *runtime, const clstm_lstm *lstm, const clstm_batch *batch,
+                              const clstm_weights *weights, clstm_sequence x, clstm_sequence dy, clstm_state dfinal,
+                              clstm_sequence dx, clstm_state dinitial, const clstm_gradients *grads,
+                              void *tape_buffer, void *scratch_buffer) {
+    const struct shape shape = shape_of(runtime, lstm);
+    struct arena on_tape = arena_over(tape_buffer), in_scratch = arena_over(scratch_buffer);
+    struct tape tape; /* its plan was filled by forward */
+    struct backward_scratch scratch;
+    tape_lay_out(&tape, &on_tape, &shape, batch);
+    backward_lay_out(&scratch, &in_scratch, &shape, &tape.plan);
+    backward_stack(&shape, &scratch, &tape, weights, x, dy, dfinal, dx, dinitial, grads);
+    clear_padding(dx, batch, shape.I);
+}
+
+void REAL_NAME(lstm_read_tape)(const clstm_lstm *lstm, const clstm_batch *batch, const void *tape_buffer,
+                               ptrdiff_t index, const clstm_trace *trace) {
+    const clstm_runtime none = {.threads = 1};
+    const struct shape shape = shape_of(&none, lstm);
+    struct arena on_tape = arena_over((void *)tape_buffer); /* read only below */
+    struct tape tape;
+    tape_lay_out(&tape, &on_tape, &shape, batch);
+    const struct layer_tape own = tape_at(&tape, index);
+    const struct plan *plan = &tape.plan;
+    const ptrdiff_t H = shape.H, ld = shape.ld;
+    void *const targets[6] = {trace->i, trace->f, trace->g, trace->o, trace->c, trace->h};
+    for (int k = 0; k < 6; k++) {
+        const clstm_sequence target = {targets[k], batch->T * H, H};
+        const struct located rows = at_caller(target);
+        for (ptrdiff_t s = 0; target.data && s < plan->T; s++)
+            for (ptrdiff_t r = 0; r < plan->alive[s]; r++) {
+                const ptrdiff_t q = plan->start[s] + r, after = (plan->N + q) * ld;
+                const real *from = k < 4 ? own.gates + (q * 4 + k) * ld : (k == 4 ? own.c : own.h) + after;
+                const ptrdiff_t t = plan_time(plan, (int)(index % shape.D), s, r);
+                memcpy(row_at(&rows, plan, t, r), from, (size_t)H * sizeof(real));
+            }
+        clear_padding(target, batch, H);
+    }
+}

@@ -1,0 +1,249 @@
+/* One direction of one layer, forward in its own order of steps: what training and inference share. Included by the
+ * files of one precision.
+ *
+ * Rows of a batch never meet, so a task takes a range of rows through all steps, without waiting for others. The
+ * product with the input needs no recurrence: it is either computed for a chunk of steps at once, where tiles are full
+ * and each weight is fetched once, or, where weights are small, as a first part of each step's sums, which saves
+ * writing z. Both add the same terms in the same order: the bits are equal. */
+#ifndef CLSTM_LSTM_PASS_H
+#define CLSTM_LSTM_PASS_H
+
+#include "../ground/blas.h"
+#include "layout.h"
+
+struct packed_weights {
+    const real *input[2], *recurrent, *bias; /* gate panels; input by segment */
+};
+
+/* Slots of h and c: all of them on a tape, or for inference two of h and one of c that are used again and again. */
+struct slots {
+    int ring;
+    real *h, *c, *gates; /* gates NULL in a ring */
+};
+
+struct pass {
+    const struct shape *shape;
+    const struct plan *plan;
+    int reverse;
+    struct input input;
+    const clstm_weights *weights;
+    struct packed_weights packed;
+    struct slots slots;
+    struct located output; /* the first H elements of its rows; base NULL: none */
+};
+
+/* Addresses of rows, and the z of one chunk where there are no gates to put it in. */
+struct pass_scratch {
+    const real **input[2], **h;
+    real **z_rows, **y;
+    real *z;
+    real *gathered; /* BLAS: the input rows of a chunk, side by side */
+};
+
+static inline ptrdiff_t chunk_capacity(const struct plan *plan) { return plan->N > CHUNK ? plan->N : CHUNK; }
+
+static inline void pass_lay_out(struct pass_scratch *scratch, struct arena *arena, const struct shape *shape,
+                                const struct plan *plan, int ring) {
+    const ptrdiff_t rows = chunk_capacity(plan);
+    for (int i = 0; i < 2; i++) scratch->input[i] = arena_take(arena, rows, sizeof(real *));
+    scratch->h = arena_take(arena, rows, sizeof(real *));
+    scratch->z_rows = arena_take(arena, rows, sizeof(real *));
+    scratch->y = arena_take(arena, rows, sizeof(real *));
+    scratch->z = arena_take(arena, ring ? times(rows, 4 * shape->ld) : 0, sizeof(real));
+    scratch->gathered = arena_take(arena, shape->blas ? times(rows, widest_layer(shape)) : 0, sizeof(real));
+}
+
+static inline real *slot_h(const struct pass *pass, ptrdiff_t slot) {
+    const ptrdiff_t rows = pass->slots.ring ? (slot & 1) * pass->plan->N : slot_of(pass->plan, slot);
+    return pass->slots.h + rows * pass->shape->ld;
+}
+
+static inline real *slot_c(const struct pass *pass, ptrdiff_t slot) {
+    return pass->slots.c + (pass->slots.ring ? 0 : slot_of(pass->plan, slot)) * pass->shape->ld;
+}
+
+static inline real *gates_of(const struct pass *pass, ptrdiff_t s) {
+    return pass->slots.gates ? pass->slots.gates + pass->plan->start[s] * 4 * pass->shape->ld : NULL;
+}
+
+/* Rows [r0, r1) of a batch; at step s those below alive[s] are there. */
+struct range {
+    ptrdiff_t r0, r1;
+};
+
+static inline ptrdiff_t rows_alive(const struct plan *plan, struct range range, ptrdiff_t s) {
+    const ptrdiff_t end = plan->alive[s] < range.r1 ? plan->alive[s] : range.r1;
+    return end > range.r0 ? end - range.r0 : 0;
+}
+
+/* Ranges of rows per direction that keep `threads` busy; a range is not cut below a full tile. */
+static ptrdiff_t row_blocks(const struct shape *shape, const struct plan *plan, int threads) {
+    const ptrdiff_t wanted = (threads + shape->D - 1) / shape->D, most = (plan->N + 5) / 6;
+    return shape->blas ? 1 : wanted < most ? wanted : most;
+}
+
+static void find_input(const struct pass *pass, const real **rows, int segment, ptrdiff_t s, ptrdiff_t r0,
+                       ptrdiff_t n) {
+    for (ptrdiff_t i = 0; i < n; i++)
+        rows[i] = row_at(&pass->input.segment[segment], pass->plan, plan_time(pass->plan, pass->reverse, s, r0 + i),
+                         r0 + i);
+}
+
+static struct term input_term(const struct pass *pass, const struct pass_scratch *scratch, int segment) {
+    const ptrdiff_t k = pass->input.width[segment];
+    return (struct term){
+        .rows = scratch->input[segment],
+        .step = 1,
+        .k = k,
+        .panels = pass->packed.input[segment],
+        .panel_stride = k * 4 * pass->shape->kernels->lanes,
+    };
+}
+
+/* z of the steps [s0, s1) = b + w_ih x. In a ring the z of the chunk stand one after another in scratch->z. */
+static ptrdiff_t find_chunk(const struct pass *pass, struct pass_scratch *scratch, struct range range, ptrdiff_t s0,
+                            ptrdiff_t s1) {
+    const ptrdiff_t stride = 4 * pass->shape->ld;
+    ptrdiff_t rows = 0;
+    for (ptrdiff_t s = s0; s < s1; s++) {
+        const ptrdiff_t n = rows_alive(pass->plan, range, s);
+        real *z = pass->slots.ring ? scratch->z + rows * stride : gates_of(pass, s) + range.r0 * stride;
+        for (int i = 0; i < pass->input.segments; i++)
+            find_input(pass, scratch->input[i] + rows, i, s, range.r0, n);
+        for (ptrdiff_t i = 0; i < n; i++) scratch->z_rows[rows + i] = z + i * stride;
+        rows += n;
+    }
+    return rows;
+}
+
+static void project_native(const struct pass *pass, const struct pass_scratch *scratch, ptrdiff_t rows) {
+    struct product product = {
+        .rows = rows,
+        .terms = pass->input.segments,
+        .bias = pass->packed.bias,
+        .c = scratch->z_rows,
+        .columns = 4 * pass->shape->ld,
+        .panel_step = pass->shape->kernels->lanes,
+        .vector_step = pass->shape->ld,
+        .panel_end = gate_panels(pass->shape),
+        .vectors = 4,
+    };
+    for (int i = 0; i < pass->input.segments; i++) product.term[i] = input_term(pass, scratch, i);
+    pass->shape->kernels->gate_product(&product);
+}
+
+/* C [n, 4 blocks of ld] += A [n,k] W^T, W [4H, ldw]: one product, or one per gate where rows are padded. */
+static void gates_by_blas(const struct shape *shape, ptrdiff_t n, ptrdiff_t k, const real *a, ptrdiff_t lda,
+                          const real *w, ptrdiff_t ldw, real *c) {
+    const clstm_dtype dtype = sizeof(real) == sizeof(float) ? CLSTM_F32 : CLSTM_F64;
+    const ptrdiff_t calls = shape->H == shape->ld ? 1 : 4, width = 4 * shape->H / calls;
+    for (ptrdiff_t i = 0; i < calls; i++)
+        clstm_gemm_row_major(&shape->runtime->blas, dtype, n, width, k, (clstm_matrix){a, lda, CLSTM_PLAIN},
+                             (clstm_matrix){w + i * width * ldw, ldw, CLSTM_TRANSPOSED}, 1, c + i * shape->ld,
+                             4 * shape->ld);
+}
+
+/* Rows of z are those of one range of all rows (BLAS is not split), so they follow each other. */
+static void project_blas(const struct pass *pass, struct pass_scratch *scratch, ptrdiff_t rows) {
+    const struct shape *shape = pass->shape;
+    const ptrdiff_t width = input_width(&pass->input), H = shape->H, ld = shape->ld;
+    const real *b = pass->weights->b;
+    for (ptrdiff_t q = 0; q < rows; q++) {
+        real *to = scratch->gathered + q * width;
+        for (int i = 0; i < pass->input.segments; to += pass->input.width[i], i++)
+            memcpy(to, scratch->input[i][q], (size_t)pass->input.width[i] * sizeof(real));
+        for (int gate = 0; gate < 4; gate++) {
+            real *z = scratch->z_rows[q] + gate * ld;
+            if (b) copy_padded(z, b + gate * H, H, ld);
+            else memset(z, 0, (size_t)ld * sizeof(real));
+        }
+    }
+    gates_by_blas(shape, rows, width, scratch->gathered, width, pass->weights->w_ih, width, scratch->z_rows[0]);
+}
+
+/* Step s of n rows; z is where its chunk's input products stand, or NULL if they are part of this step. */
+static void pass_step(const struct pass *pass, struct pass_scratch *scratch, struct range range, ptrdiff_t s,
+                      ptrdiff_t n, real *z) {
+    const struct shape *shape = pass->shape;
+    const ptrdiff_t ld = shape->ld, first = range.r0 * ld;
+    const real *h_prev = slot_h(pass, s) + first;
+    real *gates = gates_of(pass, s);
+    struct gate_rows step = {
+        .rows = n,
+        .hidden = shape->H,
+        .ld = ld,
+        .bias = pass->packed.bias,
+        .z = z,
+        .gates = gates ? gates + 4 * first : NULL,
+        .c_prev = slot_c(pass, s) + first,
+        .c = slot_c(pass, s + 1) + first,
+        .h = slot_h(pass, s + 1) + first,
+        .y = pass->output.base ? scratch->y : NULL,
+        .panel_end = gate_panels(shape),
+    };
+    for (ptrdiff_t i = 0; step.y && i < n; i++)
+        scratch->y[i] = row_at(&pass->output, pass->plan, plan_time(pass->plan, pass->reverse, s, range.r0 + i),
+                               range.r0 + i);
+    if (shape->blas) {
+        gates_by_blas(shape, n, shape->H, h_prev, ld, pass->weights->w_hh, shape->H, z);
+    } else {
+        for (int i = 0; !z && i < pass->input.segments; i++) {
+            find_input(pass, scratch->input[i], i, s, range.r0, n);
+            step.term[step.terms++] = input_term(pass, scratch, i);
+        }
+        for (ptrdiff_t i = 0; i < n; i++) scratch->h[i] = h_prev + i * ld;
+        step.term[step.terms++] = (struct term){
+            .rows = scratch->h,
+            .step = 1,
+            .k = shape->H,
+            .panels = pass->packed.recurrent,
+            .panel_stride = shape->H * 4 * shape->kernels->lanes,
+        };
+    }
+    shape->kernels->gate_rows(&step);
+}
+
+/* Whether the input product is part of each step: when both packed matrices stay in a core's second-level cache and
+ * tiles are full anyway, or when the input is so narrow that its product is next to nothing. */
+static int input_in_step(const struct pass *pass, ptrdiff_t rows) {
+    enum { NARROW = 16, CACHE_BYTES = 512 * 1024 };
+    const ptrdiff_t width = input_width(&pass->input);
+    if (pass->shape->blas) return 0;
+    if (rows < 4) return width <= NARROW;
+    return (size_t)times(width + pass->shape->H, 4 * pass->shape->ld) <= CACHE_BYTES / sizeof(real);
+}
+
+/* All steps of a range of rows. */
+static void pass_rows(const struct pass *pass, struct pass_scratch *scratch, struct range range) {
+    const struct plan *plan = pass->plan;
+    const int together = input_in_step(pass, range.r1 - range.r0);
+    for (ptrdiff_t s0 = 0, s1; s0 < plan->T && rows_alive(plan, range, s0) > 0; s0 = s1) {
+        ptrdiff_t rows = rows_alive(plan, range, s0), n;
+        for (s1 = s0 + 1; s1 < plan->T && (n = rows_alive(plan, range, s1)) > 0 && rows + n <= CHUNK; s1++) rows += n;
+        if (!together) {
+            find_chunk(pass, scratch, range, s0, s1);
+            if (pass->shape->blas) project_blas(pass, scratch, rows);
+            else project_native(pass, scratch, rows);
+        }
+        real *z = together ? NULL : scratch->z_rows[0];
+        for (ptrdiff_t s = s0; s < s1; s++) {
+            n = rows_alive(plan, range, s);
+            if (!together && !pass->slots.ring) z = gates_of(pass, s) + range.r0 * 4 * pass->shape->ld;
+            pass_step(pass, scratch, range, s, n, z);
+            if (!together && pass->slots.ring) z += n * 4 * pass->shape->ld;
+        }
+    }
+}
+
+/* hT, cT [N,H] of one layer and direction: row r stands in the slot of its last step. */
+static void write_final(const struct pass *pass, real *hT, real *cT) {
+    const ptrdiff_t H = pass->shape->H, ld = pass->shape->ld;
+    const size_t bytes = (size_t)H * sizeof(real);
+    for (ptrdiff_t r = 0; r < pass->plan->N; r++) {
+        const ptrdiff_t slot = pass->plan->length[r], n = pass->plan->order[r];
+        if (hT) memcpy(hT + n * H, slot_h(pass, slot) + r * ld, bytes);
+        if (cT) memcpy(cT + n * H, slot_c(pass, slot) + r * ld, bytes);
+    }
+}
+
+#endif
