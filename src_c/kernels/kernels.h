@@ -86,11 +86,17 @@ struct sgd_update {
     real learning_rate, momentum, weight_decay;
     int nesterov, first;
 };
+/* Adam with everything that depends on the step alone worked out in double: `l2` is weight_decay or 0, `decay` the
+ * factor 1 - learning_rate weight_decay or 1, rest1 and rest2 are 1 - beta1 and 1 - beta2,
+ *
+ *     g' = g + l2 w     m = beta1 m + rest1 g'     v = beta2 v + rest2 g'^2
+ *     w = decay w - step_size m / (root_scale sqrt(v) + epsilon)
+ */
 struct adam_update {
     ptrdiff_t n;
     real *w, *m, *v;
     const real *g;
-    real beta1, beta2, epsilon, step_size, root_correction, l2, decay;
+    real beta1, rest1, beta2, rest2, epsilon, step_size, root_scale, l2, decay;
 };
 
 struct kernels {

@@ -5,21 +5,34 @@
 
 #include "tile.h"
 
+/* The first `count` lanes of a sum into C, none if count is not positive. */
+static void write_part(real *c, const real *sum, ptrdiff_t count, int accumulate) {
+    for (ptrdiff_t lane = 0; lane < count && lane < V; lane++) c[lane] = accumulate ? c[lane] + sum[lane] : sum[lane];
+}
+
 CLSTM_INLINE void write_tile(const struct product *s, vec sums[MAX_TILE_ROWS][MAX_VECTORS], const int R, const int P,
                              const int NV, ptrdiff_t row, ptrdiff_t panel) {
-    CLSTM_UNROLL for (int r = 0; r < R; r++) {
-        CLSTM_UNROLL for (int p = 0; p < P; p++) {
-            CLSTM_UNROLL for (int j = 0; j < NV; j++) {
-                const ptrdiff_t column = (panel + p) * s->panel_step + j * s->vector_step;
-                real *c = s->c[row + r] + column;
-                vec sum = sums[r * P + p][j];
-                if (column + V <= s->columns)
-                    store(c, s->accumulate ? load(c) + sum : sum);
-                else
-                    store_part(c, s->accumulate ? load_part(c, s->columns - column) + sum : sum, s->columns - column);
+    const ptrdiff_t last = (panel + P - 1) * s->panel_step + (NV - 1) * s->vector_step;
+    if (last + V <= s->columns) {
+        CLSTM_UNROLL for (int r = 0; r < R; r++) {
+            CLSTM_UNROLL for (int p = 0; p < P; p++) {
+                CLSTM_UNROLL for (int j = 0; j < NV; j++) {
+                    real *c = s->c[row + r] + (panel + p) * s->panel_step + j * s->vector_step;
+                    store(c, s->accumulate ? load(c) + sums[r * P + p][j] : sums[r * P + p][j]);
+                }
             }
         }
+        return;
     }
+    real lanes[MAX_TILE_ROWS][MAX_VECTORS][V]; /* indexed by variables, so that this rare path stays short */
+    CLSTM_UNROLL for (int i = 0; i < R * P; i++) {
+        CLSTM_UNROLL for (int j = 0; j < NV; j++) store(lanes[i][j], sums[i][j]);
+    }
+    for (int i = 0; i < R * P; i++)
+        for (int j = 0; j < NV; j++) {
+            const ptrdiff_t column = (panel + i % P) * s->panel_step + j * s->vector_step;
+            write_part(s->c[row + i / P] + column, lanes[i][j], s->columns - column, s->accumulate);
+        }
 }
 
 CLSTM_INLINE void product_tile(const struct product *s, const int R, const int P, const int NV, ptrdiff_t row,
