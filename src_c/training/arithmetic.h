@@ -1,0 +1,37 @@
+/* The kernels on plain arrays, in both precisions behind one table, so that losses.c and optimizers.c do without a
+ * type. The instruction set is that of a checked runtime; formulas stand in clstm.h and kernels.h. */
+#ifndef CLSTM_ARITHMETIC_H
+#define CLSTM_ARITHMETIC_H
+
+#include "../clstm.h"
+
+struct arithmetic {
+    ptrdiff_t size; /* bytes of one element */
+    /* Sum of (prediction - target)^2; gradient = scale (prediction - target), or NULL. */
+    double (*squared_error)(clstm_isa isa, ptrdiff_t n, const void *prediction, const void *target, double scale,
+                            void *gradient);
+    /* -log softmax(logits)[target] of one position; gradient = scale (softmax - onehot), or NULL. */
+    double (*softmax_error)(clstm_isa isa, ptrdiff_t classes, const void *logits, ptrdiff_t target, double scale,
+                            void *gradient);
+    double (*sum_of_squares)(clstm_isa isa, ptrdiff_t n, const void *x);
+    void (*scale)(clstm_isa isa, ptrdiff_t n, void *x, double factor);
+    void (*sgd)(clstm_isa isa, ptrdiff_t n, const clstm_sgd_options *, void *w, const void *g, void *momentum_buffer);
+    void (*adam)(clstm_isa isa, ptrdiff_t n, const clstm_adam_options *, void *w, const void *g, void *m, void *v);
+    void (*activate)(clstm_isa isa, clstm_activation function, ptrdiff_t n, const void *x, void *y);
+};
+
+extern const struct arithmetic clstm_arithmetic_f32, clstm_arithmetic_f64;
+
+static inline const struct arithmetic *arithmetic_of(clstm_dtype dtype) {
+    return dtype == CLSTM_F32 ? &clstm_arithmetic_f32 : &clstm_arithmetic_f64;
+}
+
+/* Where element i stands; NULL stays NULL. */
+static inline void *element(const struct arithmetic *arithmetic, const void *array, ptrdiff_t i) {
+    return array ? (char *)array + i * arithmetic->size : NULL;
+}
+
+/* Waking another thread costs microseconds: fewer elements than this are worked on by the caller alone. */
+enum { WORTH_THREADS = 65536 };
+
+#endif
