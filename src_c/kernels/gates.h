@@ -72,7 +72,7 @@ CLSTM_INLINE void gate_tile(const struct gate_rows *s, const int R, const int P,
     }
     for (int i = 0; i < s->terms; i++) add_term(sums, R, P, 4, &s->term[i], row, panel);
     /* A second array, because a variable index would drive the sums themselves out of the registers. */
-    vec z[MAX_TILE_ROWS][4];
+    vec z[MAX_ROWS][4];
     CLSTM_UNROLL for (int i = 0; i < R * P; i++) {
         CLSTM_UNROLL for (int j = 0; j < 4; j++) z[i][j] = sums[i][j];
     }

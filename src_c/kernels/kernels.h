@@ -18,7 +18,7 @@
 #include "../clstm.h"
 #include "../ground/real.h"
 
-enum { MAX_TERMS = 8, MAX_VECTORS = 4 };
+enum { MAX_TERMS = 8, MAX_VECTORS = 4, MAX_ROWS = 6 }; /* terms of a sum; size of a tile */
 
 /* One factor pair of a sum of products: rows of A (k elements each, `step` apart) times packed panels of B. */
 struct term {

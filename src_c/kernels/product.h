@@ -10,7 +10,7 @@ static void write_part(real *c, const real *sum, ptrdiff_t count, int accumulate
     for (ptrdiff_t lane = 0; lane < count && lane < V; lane++) c[lane] = accumulate ? c[lane] + sum[lane] : sum[lane];
 }
 
-CLSTM_INLINE void write_tile(const struct product *s, vec sums[MAX_TILE_ROWS][MAX_VECTORS], const int R, const int P,
+CLSTM_INLINE void write_tile(const struct product *s, vec sums[MAX_ROWS][MAX_VECTORS], const int R, const int P,
                              const int NV, ptrdiff_t row, ptrdiff_t panel) {
     const ptrdiff_t last = (panel + P - 1) * s->panel_step + (NV - 1) * s->vector_step;
     if (last + V <= s->columns) {
@@ -24,7 +24,7 @@ CLSTM_INLINE void write_tile(const struct product *s, vec sums[MAX_TILE_ROWS][MA
         }
         return;
     }
-    real lanes[MAX_TILE_ROWS][MAX_VECTORS][V]; /* indexed by variables, so that this rare path stays short */
+    real lanes[MAX_ROWS][MAX_VECTORS][V]; /* indexed by variables, so that this rare path stays short */
     CLSTM_UNROLL for (int i = 0; i < R * P; i++) {
         CLSTM_UNROLL for (int j = 0; j < NV; j++) store(lanes[i][j], sums[i][j]);
     }

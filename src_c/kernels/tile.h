@@ -8,14 +8,13 @@
 
 #include "simd.h"
 
-enum { MAX_TILE_ROWS = 6 }; /* R P at the most */
-
-#define TILE_SUMS(name) vec name[MAX_TILE_ROWS][MAX_VECTORS]
+/* R P is MAX_ROWS at the most. */
+#define TILE_SUMS(name) vec name[MAX_ROWS][MAX_VECTORS]
 
 /* sums[r P + p][j] += sum over k of row[r][k] panel[p][k][j] */
-CLSTM_INLINE void add_term(vec sums[MAX_TILE_ROWS][MAX_VECTORS], const int R, const int P, const int NV,
+CLSTM_INLINE void add_term(vec sums[MAX_ROWS][MAX_VECTORS], const int R, const int P, const int NV,
                            const struct term *term, ptrdiff_t row, ptrdiff_t panel) {
-    const real *a[MAX_TILE_ROWS], *b = term->panels + panel * term->panel_stride;
+    const real *a[MAX_ROWS], *b = term->panels + panel * term->panel_stride;
     const ptrdiff_t step = term->step, panel_stride = term->panel_stride;
     CLSTM_UNROLL for (int r = 0; r < R; r++) a[r] = term->rows[row + r] + term->offset;
     ptrdiff_t at = 0;

@@ -8,7 +8,7 @@ struct dense {
     const clstm_runtime *runtime;
     const struct kernels *kernels;
     ptrdiff_t in, out, T, rows; /* rows = N T */
-    int threads;
+    int threads, blas;
     clstm_sequence x, dx;
     const real *w, *b, *dy;
     real *y, *dw, *db;
@@ -32,9 +32,9 @@ static struct dense dense_of(const clstm_runtime *runtime, const clstm_dense *de
         .out = dense->out,
         .T = batch->T,
         .rows = batch->N * batch->T,
+        .blas = runtime->backend == CLSTM_BLAS,
     };
-    const int blas = runtime->backend == CLSTM_BLAS;
-    it.threads = blas ? 1 : threads_for(runtime, 2.0 * (double)it.in * (double)it.out * (double)it.rows);
+    it.threads = it.blas ? 1 : threads_for(runtime, 2.0 * (double)it.in * (double)it.out * (double)it.rows);
     const ptrdiff_t tile = it.kernels->product_rows, tiles = (it.out + tile - 1) / tile;
     it.share = (tiles + it.threads - 1) / it.threads * tile;
     it.weight_tasks = (it.out + it.share - 1) / it.share;
@@ -51,7 +51,7 @@ static void dense_lay_out(struct dense *it, struct arena *arena, int backward) {
         worker->from = arena_take(arena, CHUNK, sizeof(real *));
         worker->to = arena_take(arena, CHUNK, sizeof(real *));
         worker->gathered = arena_take(arena, times(CHUNK, it->in), sizeof(real));
-        if (backward) outer_lay_out(&worker->outer, arena, it->kernels, it->share, it->in + 1);
+        if (backward) outer_lay_out(&worker->outer, arena, it->kernels, it->blas, it->share, it->in + 1);
     }
 }
 
@@ -66,7 +66,7 @@ clstm_status REAL_NAME(dense_sizes)(const clstm_runtime *runtime, const clstm_de
     struct arena forward = {0}, backward = {0};
     dense_lay_out(&it, &forward, 0);
     dense_lay_out(&it, &backward, 1);
-    int overflow = runtime->backend == CLSTM_BLAS && !dense_fits(&it);
+    int overflow = it.blas && !dense_fits(&it);
     const clstm_dense_bytes result = {arena_bytes(&forward, &overflow), arena_bytes(&backward, &overflow)};
     if (overflow) return CLSTM_TOO_LARGE;
     *bytes = result;
@@ -131,7 +131,7 @@ void REAL_NAME(dense_forward)(const clstm_runtime *runtime, const clstm_dense *d
     struct arena arena = arena_over(scratch);
     dense_lay_out(&it, &arena, 0);
     it.w = w, it.b = b, it.x = x, it.y = y;
-    if (runtime->backend == CLSTM_BLAS) {
+    if (it.blas) {
         dense_forward_blas(&it);
         return;
     }
@@ -211,7 +211,7 @@ void REAL_NAME(dense_backward)(const clstm_runtime *runtime, const clstm_dense *
     struct arena arena = arena_over(scratch);
     dense_lay_out(&it, &arena, 1);
     it.w = w, it.x = x, it.dx = dx, it.dy = dy, it.dw = dw, it.db = db;
-    if (runtime->backend == CLSTM_BLAS) {
+    if (it.blas) {
         dense_backward_blas(&it);
         return;
     }

@@ -128,4 +128,10 @@ static inline int threads_for(const clstm_runtime *runtime, double operations) {
     return worth >= runtime->threads ? runtime->threads : worth < 1 ? 1 : (int)worth;
 }
 
+/* Floating-point operations of the products of one layer, forward. */
+static inline double layer_operations(const struct shape *shape, const struct plan *plan, ptrdiff_t layer) {
+    return 8.0 * (double)shape->H * (double)(layer_width(shape, layer) + shape->H) * (double)plan->rows *
+           (double)shape->D;
+}
+
 #endif

@@ -39,10 +39,22 @@ struct backward_scratch {
     struct backward_worker *worker;
 };
 
-/* Rows of C that one task of the weight gradients owns: an equal share in whole tiles. */
+/* Threads that share the products of a layer which are batched over time, and the rows of a weight gradient that one
+ * task owns then: an equal share in whole tiles. */
+static int batched_threads(const struct shape *shape, const struct plan *plan, ptrdiff_t layer) {
+    return shape->blas ? 1 : threads_for(shape->runtime, 2 * layer_operations(shape, plan, layer));
+}
+
 static ptrdiff_t outer_share(const struct shape *shape, int threads) {
     const ptrdiff_t tile = shape->kernels->product_rows, tiles = (4 * shape->H + tile - 1) / tile;
     return (tiles + threads - 1) / threads * tile;
+}
+
+/* The largest share of any layer. */
+static ptrdiff_t largest_share(const struct shape *shape, const struct plan *plan) {
+    const ptrdiff_t last = shape->L > 1 ? 1 : 0; /* layers above the first are all alike */
+    const int bottom = batched_threads(shape, plan, 0), top = batched_threads(shape, plan, last);
+    return outer_share(shape, bottom < top ? bottom : top);
 }
 
 static void backward_lay_out(struct backward_scratch *scratch, struct arena *arena, const struct shape *shape,
@@ -66,8 +78,7 @@ static void backward_lay_out(struct backward_scratch *scratch, struct arena *are
         worker->c = arena_take(arena, rows, sizeof(real *));
         for (int d = 0; d < 2; d++) worker->dz[d] = arena_take(arena, rows, sizeof(real *));
         worker->dx = arena_take(arena, shape->blas ? times(rows, widest) : 0, sizeof(real));
-        /* One thread owns all rows of C; with more, the share of one that works alone still must fit. */
-        outer_lay_out(&worker->outer, arena, shape->kernels, i == 0 ? 4 * shape->H : outer_share(shape, 2),
+        outer_lay_out(&worker->outer, arena, shape->kernels, shape->blas, largest_share(shape, plan),
                       widest + shape->H + 1);
     }
 }
@@ -295,21 +306,19 @@ static void pack_reverse(struct reverse_pass *pass, int with_input, real *recurr
     }
 }
 
-static void run_layer_backward(struct backward_layer *layer) {
+static void run_layer_backward(struct backward_layer *layer, ptrdiff_t index) {
     const struct shape *shape = layer->shape;
-    const double products = 16.0 * (double)shape->H * (double)layer->plan->rows * (double)shape->D;
-    const double width = (double)input_width(&layer->pass[0].input), H = (double)shape->H;
     if (shape->blas) {
         layer->blocks = 1;
         clstm_parallel(1, shape->D, recurrence_task, layer);
         weights_and_dx_blas(layer);
         return;
     }
-    const int threads = threads_for(shape->runtime, products * H);
+    const int threads = threads_for(shape->runtime, layer_operations(shape, layer->plan, index));
     layer->blocks = row_blocks(shape, layer->plan, threads);
     clstm_parallel(threads, layer->blocks * shape->D, recurrence_task, layer);
 
-    const int batched = threads_for(shape->runtime, products * (width + H));
+    const int batched = batched_threads(shape, layer->plan, index);
     layer->share = outer_share(shape, batched);
     layer->weight_tasks = (4 * shape->H + layer->share - 1) / layer->share * shape->D;
     layer->dx_tasks = layer->dx.base ? (layer->plan->rows + CHUNK - 1) / CHUNK : 0;
@@ -352,7 +361,7 @@ static void backward_stack(const struct shape *shape, struct backward_scratch *s
             read_state(pass->dc, state_at(dfinal.c, shape, N, index), plan, H, shape->ld);
             if (!shape->blas) pack_reverse(pass, layer.dx.base != NULL, scratch->recurrent[d], scratch->input[d]);
         }
-        run_layer_backward(&layer);
+        run_layer_backward(&layer, l);
         for (int d = 0; d < D; d++) {
             write_gradient(state_at(dinitial.h, shape, N, l * D + d), layer.pass[d].dh, &layer.pass[d]);
             write_gradient(state_at(dinitial.c, shape, N, l * D + d), layer.pass[d].dc, &layer.pass[d]);

@@ -71,11 +71,6 @@ static void forward_task(void *context, ptrdiff_t task, int worker) {
     pass_rows(pass, &layer->worker[worker], (struct range){block * N / layer->blocks, (block + 1) * N / layer->blocks});
 }
 
-static double layer_operations(const struct shape *shape, const struct plan *plan, ptrdiff_t layer) {
-    return 8.0 * (double)shape->H * (double)(layer_width(shape, layer) + shape->H) * (double)plan->rows *
-           (double)shape->D;
-}
-
 static void run_layer(struct forward_layer *layer, const struct shape *shape, const struct plan *plan,
                       ptrdiff_t index) {
     const int threads = shape->blas ? 1 : threads_for(shape->runtime, layer_operations(shape, plan, index));

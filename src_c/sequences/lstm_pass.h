@@ -78,7 +78,7 @@ static inline ptrdiff_t rows_alive(const struct plan *plan, struct range range, 
 
 /* Ranges of rows per direction that keep `threads` busy; a range is not cut below a full tile. */
 static ptrdiff_t row_blocks(const struct shape *shape, const struct plan *plan, int threads) {
-    const ptrdiff_t wanted = (threads + shape->D - 1) / shape->D, most = (plan->N + 5) / 6;
+    const ptrdiff_t wanted = (threads + shape->D - 1) / shape->D, most = (plan->N + MAX_ROWS - 1) / MAX_ROWS;
     return shape->blas ? 1 : wanted < most ? wanted : most;
 }
 

@@ -40,14 +40,15 @@ static inline ptrdiff_t outer_columns(const struct outer *outer) {
     return columns;
 }
 
-/* Scratch for one worker; `height` rows of C at the most. */
+/* Scratch for one worker that owns `height` rows of C at the most. A BLAS takes all columns as one panel. */
 static inline void outer_lay_out(struct outer_scratch *scratch, struct arena *arena, const struct kernels *kernels,
-                                 ptrdiff_t height, ptrdiff_t columns) {
+                                 int blas, ptrdiff_t height, ptrdiff_t columns) {
     const ptrdiff_t tall = height + kernels->product_rows;
+    const ptrdiff_t panel = blas ? padded(columns) : kernels->product_vectors * kernels->lanes;
     scratch->left = arena_take(arena, OUTER_CHUNK, sizeof(real *));
     for (int i = 0; i < OUTER_SEGMENTS; i++) scratch->right[i] = arena_take(arena, OUTER_CHUNK, sizeof(real *));
     scratch->tiles = arena_take(arena, times(OUTER_CHUNK, tall), sizeof(real));
-    scratch->panel = arena_take(arena, times(OUTER_CHUNK, padded(columns)), sizeof(real));
+    scratch->panel = arena_take(arena, times(OUTER_CHUNK, panel), sizeof(real));
     scratch->c = arena_take(arena, times(tall, padded(columns)), sizeof(real));
 }
 
@@ -92,8 +93,8 @@ static void outer_chunk(const struct outer *outer, struct outer_scratch *scratch
         const ptrdiff_t width = left < full ? left : full;
         outer_pack_panel(outer, scratch, k, width, n);
         for (ptrdiff_t m = m0; m < m1; m += height) {
-            const real *a[16];
-            real *c[16];
+            const real *a[MAX_ROWS];
+            real *c[MAX_ROWS];
             const ptrdiff_t count = m1 - m < height ? m1 - m : height;
             for (ptrdiff_t r = 0; r < count; r++) {
                 a[r] = scratch->tiles + (m - m0) * n + r;
