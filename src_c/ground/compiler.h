@@ -2,7 +2,7 @@
 #ifndef CLSTM_COMPILER_H
 #define CLSTM_COMPILER_H
 
-#if !defined(__GNUC__)
+#if !defined(__GNUC__) && !defined(__clang__) /* clang-cl defines the latter alone */
 #error "clstm is written with GCC/Clang vector types: use gcc, clang or clang-cl"
 #endif
 

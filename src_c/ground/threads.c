@@ -129,8 +129,7 @@ static int hire(int wanted) {
     while (pool.workers < wanted && pool.workers < pool.most_workers) {
         if (thread_start(&pool.thread[pool.workers], work_until_stopped, STACK_BYTES))
             STORE(&pool.workers, pool.workers + 1);
-        else
-            pool.most_workers = pool.workers; /* asking again in each call would cost more than it could bring */
+        else pool.most_workers = pool.workers; /* asking again in each call would cost more than it could bring */
     }
     return at_most(pool.workers, wanted);
 }

@@ -122,9 +122,9 @@ static inline void clear_padding(clstm_sequence sequence, const clstm_batch *bat
                    (size_t)width * sizeof(real));
 }
 
-/* Threads worth waking for a number of floating-point operations: each should have some tens of microseconds. */
+/* Threads worth waking for a number of floating-point operations: each should have fifty microseconds. */
 static inline int threads_for(const clstm_runtime *runtime, double operations) {
-    const double worth = operations / 2e6;
+    const double worth = operations / 5e6;
     return worth >= runtime->threads ? runtime->threads : worth < 1 ? 1 : (int)worth;
 }
 

@@ -1,0 +1,359 @@
+/* The LSTM through the public header: both precisions, every instruction set that runs here, both backends, one and
+ * two threads, in exact-size buffers. The sizes include 1 and no multiple of any vector width.
+ *
+ * What must be equal to the bit is compared so: inference with training, one thread with two. What may differ by
+ * rounding is compared with the baseline instruction set, native, on one thread, whose gradient in float64 is compared
+ * with central differences of the loss  sum(dy y) + sum(dh h_final) + sum(dc c_final). */
+#include "check.h"
+
+struct dimensions {
+    ptrdiff_t T, N, I, H, L, D;
+    int with_lengths;
+};
+
+static const struct dimensions all_dimensions[] = {
+    {1, 1, 1, 1, 1, 1, 0},   {4, 3, 1, 17, 2, 2, 1},  {7, 5, 3, 16, 2, 2, 1},
+    {3, 1, 20, 33, 1, 2, 0}, {5, 19, 7, 40, 3, 1, 1}, {12, 70, 24, 72, 1, 2, 1},
+};
+enum { DIMENSIONS = sizeof all_dimensions / sizeof *all_dimensions, MOST_LAYERS = 4 };
+
+/* Everything a case reads. x and dy have gaps between their rows; beyond lengths they are NaN. */
+struct inputs {
+    clstm_lstm lstm;
+    clstm_batch batch;
+    clstm_weights weights[MOST_LAYERS];
+    clstm_sequence x, dy;
+    clstm_state initial, dfinal;
+    ptrdiff_t state; /* elements of h */
+};
+
+/* Everything a case writes, as a list, so that two of them can be compared in a loop. */
+enum { Y, H_FINAL, C_FINAL, FORWARD_RESULTS, DX = FORWARD_RESULTS, DH, DC, GRADIENTS, MOST_RESULTS = GRADIENTS + 12 };
+static const char *const result_names[] = {"y", "h", "c", "dx", "dh0", "dc0", "dw_ih", "dw_hh", "db"};
+struct results {
+    int used;
+    void *data[MOST_RESULTS];
+    ptrdiff_t count[MOST_RESULTS];
+};
+
+static const char *result_name(int i) { return result_names[i < GRADIENTS ? i : GRADIENTS + (i - GRADIENTS) % 3]; }
+
+static ptrdiff_t length_of(const clstm_batch *batch, ptrdiff_t n) {
+    return batch->lengths ? batch->lengths[n] : batch->T;
+}
+
+static ptrdiff_t input_size(const clstm_lstm *lstm, ptrdiff_t index) {
+    return index < lstm->directions ? lstm->input_size : lstm->directions * lstm->hidden_size;
+}
+
+/* A strided sequence of random numbers, NaN beyond lengths. */
+static clstm_sequence random_sequence(clstm_dtype dtype, const clstm_batch *batch, ptrdiff_t features) {
+    const ptrdiff_t stride_t = features + 1, stride_n = batch->T * stride_t + 2;
+    const ptrdiff_t count = (batch->N - 1) * stride_n + (batch->T - 1) * stride_t + features;
+    void *data = random_buffer(dtype, count, 1);
+    for (ptrdiff_t n = 0; n < batch->N; n++)
+        for (ptrdiff_t t = length_of(batch, n); t < batch->T; t++)
+            for (ptrdiff_t j = 0; j < features; j++) set(dtype, data, n * stride_n + t * stride_t + j, NAN);
+    return (clstm_sequence){data, stride_n, stride_t};
+}
+
+static clstm_sequence dense_sequence(void *data, ptrdiff_t T, ptrdiff_t features) {
+    return (clstm_sequence){data, T * features, features};
+}
+
+static struct inputs make_inputs(const struct dimensions *d, clstm_dtype dtype) {
+    struct inputs in = {.lstm = {dtype, d->I, d->H, d->L, d->D}, .batch = {d->N, d->T, NULL}};
+    if (d->with_lengths) {
+        ptrdiff_t *lengths = buffer((size_t)d->N * sizeof *lengths);
+        for (ptrdiff_t n = 0; n < d->N; n++) lengths[n] = (d->T + n * (d->T - 1)) % (d->T + 1); /* T, T-2, .., also 0 */
+        in.batch.lengths = lengths;
+    }
+    in.x = random_sequence(dtype, &in.batch, d->I);
+    in.dy = random_sequence(dtype, &in.batch, d->D * d->H);
+    in.state = d->L * d->D * d->N * d->H;
+    in.initial = (clstm_state){random_buffer(dtype, in.state, 1), random_buffer(dtype, in.state, 1)};
+    in.dfinal = (clstm_state){random_buffer(dtype, in.state, 1), random_buffer(dtype, in.state, 1)};
+    for (ptrdiff_t l = 0; l < d->L * d->D; l++) {
+        const ptrdiff_t width = input_size(&in.lstm, l);
+        in.weights[l].w_ih = random_buffer(dtype, 4 * d->H * width, 1 / sqrt((double)width));
+        in.weights[l].w_hh = random_buffer(dtype, 4 * d->H * d->H, 1 / sqrt((double)d->H));
+        in.weights[l].b = random_buffer(dtype, 4 * d->H, 1);
+    }
+    return in;
+}
+
+static void *add_result(struct results *out, clstm_dtype dtype, ptrdiff_t count, double value) {
+    out->count[out->used] = count;
+    return out->data[out->used++] = constant_buffer(dtype, count, value);
+}
+
+/* Buffers of NaN; gradients of weights, which are accumulated, start at 0.5. */
+static struct results make_results(const struct inputs *in) {
+    const clstm_dtype dtype = in->lstm.dtype;
+    const ptrdiff_t NT = in->batch.N * in->batch.T, H = in->lstm.hidden_size, D = in->lstm.directions;
+    struct results out = {0};
+    add_result(&out, dtype, NT * D * H, NAN);
+    add_result(&out, dtype, in->state, NAN);
+    add_result(&out, dtype, in->state, NAN);
+    add_result(&out, dtype, NT * in->lstm.input_size, NAN);
+    add_result(&out, dtype, in->state, NAN);
+    add_result(&out, dtype, in->state, NAN);
+    for (ptrdiff_t l = 0; l < in->lstm.num_layers * D; l++) {
+        add_result(&out, dtype, 4 * H * input_size(&in->lstm, l), 0.5);
+        add_result(&out, dtype, 4 * H * H, 0.5);
+        add_result(&out, dtype, 4 * H, 0.5);
+    }
+    return out;
+}
+
+static clstm_sequence y_of(const struct inputs *in, const struct results *out) {
+    return dense_sequence(out->data[Y], in->batch.T, in->lstm.directions * in->lstm.hidden_size);
+}
+
+static clstm_state final_of(const struct results *out) { return (clstm_state){out->data[H_FINAL], out->data[C_FINAL]}; }
+
+static void run_backward(const clstm_runtime *runtime, const struct inputs *in, struct results *out, void *tape,
+                         size_t bytes) {
+    clstm_gradients grads[MOST_LAYERS];
+    for (int l = 0; GRADIENTS + 3 * l < out->used; l++) {
+        void **g = &out->data[GRADIENTS + 3 * l];
+        grads[l] = (clstm_gradients){g[0], g[1], g[2]};
+    }
+    const clstm_status status =
+        clstm_lstm_backward(runtime, &in->lstm, &in->batch, in->weights, in->x, in->dy, in->dfinal,
+                            dense_sequence(out->data[DX], in->batch.T, in->lstm.input_size),
+                            (clstm_state){out->data[DH], out->data[DC]}, grads, tape, buffer(bytes));
+    CHECK(status == CLSTM_OK, "%s", clstm_status_message(status));
+}
+
+/* What the trace must say of itself, of y and of padding. */
+static void check_trace(const struct inputs *in, const struct results *out, const void *tape) {
+    const clstm_dtype dtype = in->lstm.dtype;
+    const ptrdiff_t N = in->batch.N, T = in->batch.T, H = in->lstm.hidden_size, D = in->lstm.directions;
+    double worst = 0;
+    int wrong = 0;
+    for (ptrdiff_t d = 0; d < D; d++) {
+        void *a[6]; /* i f g o c h */
+        for (int k = 0; k < 6; k++) a[k] = constant_buffer(dtype, N * T * H, NAN);
+        const clstm_trace trace = {a[0], a[1], a[2], a[3], a[4], a[5]};
+        const ptrdiff_t index = (in->lstm.num_layers - 1) * D + d;
+        CHECK(clstm_lstm_read_tape(&in->lstm, &in->batch, tape, index, &trace) == CLSTM_OK, "read_tape");
+        for (ptrdiff_t q = 0; q < N * T * H; q++) {
+            const ptrdiff_t j = q % H, t = q / H % T, n = q / H / T, length = length_of(&in->batch, n);
+            const ptrdiff_t before = d == 0 ? t - 1 : t + 1;
+            double v[6];
+            for (int k = 0; k < 6; k++) v[k] = get(dtype, a[k], q);
+            wrong += v[5] != get(dtype, out->data[Y], (n * T + t) * D * H + d * H + j);
+            if (t >= length) {
+                for (int k = 0; k < 6; k++) wrong += v[k] != 0;
+                continue;
+            }
+            const double c_before = before < 0 || before >= length ? get(dtype, in->initial.c, (index * N + n) * H + j)
+                                                                   : get(dtype, a[4], (n * T + before) * H + j);
+            worst = fmax(worst, fabs(v[4] - (v[1] * c_before + v[0] * v[2])));
+            worst = fmax(worst, fabs(v[5] - v[3] * tanh(v[4])));
+        }
+    }
+    CHECK(wrong == 0, "%d of the trace differ from y, or are not zero beyond lengths", wrong);
+    CHECK(worst < (dtype == CLSTM_F32 ? 1e-6 : 1e-14), "the trace misses its equations by %g", worst);
+}
+
+/* Forward, inference (which must give the same bits), trace, backward. */
+static struct results run(const clstm_runtime *runtime, const struct inputs *in) {
+    struct results out = make_results(in), same = make_results(in);
+    clstm_lstm_bytes bytes = {0};
+    clstm_status status = clstm_lstm_sizes(runtime, &in->lstm, &in->batch, &bytes);
+    CHECK(status == CLSTM_OK, "%s", clstm_status_message(status));
+    void *tape = buffer(bytes.tape);
+    status = clstm_lstm_forward(runtime, &in->lstm, &in->batch, in->weights, in->x, in->initial, y_of(in, &out),
+                                final_of(&out), tape, buffer(bytes.forward));
+    CHECK(status == CLSTM_OK, "%s", clstm_status_message(status));
+    status = clstm_lstm_infer(runtime, &in->lstm, &in->batch, in->weights, in->x, in->initial, y_of(in, &same),
+                              final_of(&same), buffer(bytes.infer));
+    CHECK(status == CLSTM_OK, "%s", clstm_status_message(status));
+    for (int i = 0; i < FORWARD_RESULTS; i++) {
+        const size_t size = (size_t)out.count[i] * size_of(in->lstm.dtype);
+        CHECK(memcmp(out.data[i], same.data[i], size) == 0, "%s of infer is not that of forward", result_name(i));
+    }
+    check_trace(in, &out, tape);
+    run_backward(runtime, in, &out, tape, bytes.backward);
+    return out;
+}
+
+static void check_case(const struct inputs *in, clstm_isa isa, const struct results *expected) {
+    const clstm_dtype dtype = in->lstm.dtype;
+    for (int backend = CLSTM_NATIVE; backend <= CLSTM_BLAS; backend++) {
+        const clstm_runtime one_thread = runtime_of(isa, (clstm_backend)backend, 1);
+        const clstm_runtime two_threads = runtime_of(isa, (clstm_backend)backend, 2);
+        const struct results one = run(&one_thread, in), two = run(&two_threads, in);
+        for (int i = 0; i < one.used; i++) {
+            const char *name = result_name(i);
+            const size_t size = (size_t)one.count[i] * size_of(dtype);
+            CHECK(memcmp(one.data[i], two.data[i], size) == 0, "%s depends on the threads (%s)", name,
+                  backend == CLSTM_BLAS ? "blas" : "native");
+            const double error = distance(dtype, one.data[i], expected->data[i], one.count[i]);
+            CHECK(error < (dtype == CLSTM_F32 ? 2e-5 : 1e-12), "%s is off by %g (%s)", name, error,
+                  backend == CLSTM_BLAS ? "blas" : "native");
+        }
+    }
+}
+
+static double dot(const void *a, const void *b, ptrdiff_t count) {
+    double sum = 0;
+    for (ptrdiff_t i = 0; i < count; i++) sum += ((const double *)a)[i] * ((const double *)b)[i];
+    return sum;
+}
+
+static double loss(const clstm_runtime *runtime, const struct inputs *in) {
+    struct results out = make_results(in);
+    clstm_lstm_bytes bytes;
+    clstm_lstm_sizes(runtime, &in->lstm, &in->batch, &bytes);
+    clstm_lstm_infer(runtime, &in->lstm, &in->batch, in->weights, in->x, in->initial, y_of(in, &out), final_of(&out),
+                     buffer(bytes.infer));
+    double sum = dot(in->dfinal.h, out.data[H_FINAL], in->state) + dot(in->dfinal.c, out.data[C_FINAL], in->state);
+    const ptrdiff_t features = in->lstm.directions * in->lstm.hidden_size;
+    for (ptrdiff_t n = 0; n < in->batch.N; n++)
+        for (ptrdiff_t t = 0; t < length_of(&in->batch, n); t++)
+            sum += dot((const double *)in->dy.data + n * in->dy.stride_n + t * in->dy.stride_t,
+                       (const double *)out.data[Y] + (n * in->batch.T + t) * features, features);
+    return sum;
+}
+
+/* One element of an input against one of a gradient. */
+static void check_derivative(const clstm_runtime *runtime, const struct inputs *in, const void *element, double found,
+                             const char *name) {
+    const double step = 1e-5;
+    double *value = (double *)element;
+    const double kept = *value;
+    const int buffers_kept = buffers_used;
+    *value = kept + step;
+    const double above = loss(runtime, in);
+    *value = kept - step;
+    const double expected = (above - loss(runtime, in)) / (2 * step);
+    *value = kept;
+    while (buffers_used > buffers_kept) free(buffers[--buffers_used]);
+    CHECK(fabs(found - expected) < 1e-7 * (1 + fabs(expected)), "%s is %.10g, not %.10g", name, found, expected);
+}
+
+/* Some elements of every gradient, the first and the last among them. */
+static void check_gradient(const struct inputs *in, const struct results *out) {
+    enum { SAMPLES = 9 };
+    const clstm_runtime runtime = runtime_of(CLSTM_ISA_BASELINE, CLSTM_NATIVE, 1);
+    for (int i = DX; i < out->used; i++) {
+        for (ptrdiff_t s = 0; s < SAMPLES; s++) {
+            const ptrdiff_t q = s * (out->count[i] - 1) / (SAMPLES - 1);
+            const ptrdiff_t I = in->lstm.input_size, row = q / I, n = row / in->batch.T, t = row % in->batch.T;
+            const double found = ((const double *)out->data[i])[q];
+            const clstm_weights *w = &in->weights[i < GRADIENTS ? 0 : (i - GRADIENTS) / 3];
+            const void *matrices[] = {w->w_ih, w->w_hh, w->b};
+            if (i == DX && t >= length_of(&in->batch, n)) {
+                CHECK(found == 0, "dx is %g beyond lengths", found);
+                continue;
+            }
+            const ptrdiff_t x_row = n * in->x.stride_n + t * in->x.stride_t;
+            const double *from = i == DX   ? (const double *)in->x.data + x_row - row * I
+                                 : i == DH ? in->initial.h
+                                 : i == DC ? in->initial.c
+                                           : matrices[(i - GRADIENTS) % 3];
+            check_derivative(&runtime, in, from + q, i < GRADIENTS ? found : found - 0.5, result_name(i));
+        }
+    }
+}
+
+/* Absent states, biases and gradients count as zero, and what is not wanted changes nothing else. */
+static void check_absent(clstm_dtype dtype, const struct dimensions *d) {
+    const clstm_runtime runtime = runtime_of(clstm_isa_best(), CLSTM_AUTO, 2);
+    struct inputs in = make_inputs(d, dtype);
+    in.initial = in.dfinal = (clstm_state){constant_buffer(dtype, in.state, 0), constant_buffer(dtype, in.state, 0)};
+    for (ptrdiff_t l = 0; l < d->L * d->D; l++) in.weights[l].b = constant_buffer(dtype, 4 * d->H, 0);
+    const struct results expected = run(&runtime, &in);
+
+    struct results out = make_results(&in);
+    const clstm_state none = {NULL, NULL};
+    clstm_gradients grads[MOST_LAYERS];
+    for (ptrdiff_t l = 0; l < d->L * d->D; l++) {
+        in.weights[l].b = NULL;
+        grads[l] = (clstm_gradients){out.data[GRADIENTS + 3 * l], out.data[GRADIENTS + 3 * l + 1], NULL};
+    }
+    clstm_lstm_bytes bytes;
+    clstm_lstm_sizes(&runtime, &in.lstm, &in.batch, &bytes);
+    void *tape = buffer(bytes.tape);
+    CHECK(clstm_lstm_forward(&runtime, &in.lstm, &in.batch, in.weights, in.x, none, (clstm_sequence){0}, none, tape,
+                             buffer(bytes.forward)) == CLSTM_OK,
+          "forward");
+    CHECK(clstm_lstm_backward(&runtime, &in.lstm, &in.batch, in.weights, in.x, in.dy, none, (clstm_sequence){0}, none,
+                              grads, tape, buffer(bytes.backward)) == CLSTM_OK,
+          "backward");
+    CHECK(clstm_lstm_infer(&runtime, &in.lstm, &in.batch, in.weights, in.x, none, y_of(&in, &out), none,
+                           buffer(bytes.infer)) == CLSTM_OK,
+          "infer");
+    for (int i = 0; i < out.used; i++) {
+        const int kind = i < GRADIENTS ? i : GRADIENTS + (i - GRADIENTS) % 3;
+        if (kind != Y && (kind < GRADIENTS || kind == GRADIENTS + 2)) continue;
+        CHECK(memcmp(out.data[i], expected.data[i], (size_t)out.count[i] * size_of(dtype)) == 0, "%s", result_name(i));
+    }
+    buffers_free();
+}
+
+static clstm_status status_of(const struct inputs *in, const clstm_runtime *runtime) {
+    clstm_lstm_bytes bytes;
+    return clstm_lstm_sizes(runtime, &in->lstm, &in->batch, &bytes);
+}
+
+/* The status after one wrong value. */
+#define EXPECT(lvalue, wrong, status)                                                              \
+    do {                                                                                           \
+        __typeof__(lvalue) kept = lvalue;                                                          \
+        lvalue = wrong;                                                                            \
+        const clstm_status found = status_of(&in, &runtime);                                       \
+        CHECK(found == status, "%s = %s gives: %s", #lvalue, #wrong, clstm_status_message(found)); \
+        lvalue = kept;                                                                             \
+    } while (0)
+
+static void check_statuses(void) {
+    struct inputs in = make_inputs(&all_dimensions[2], CLSTM_F32);
+    clstm_runtime runtime = runtime_of(CLSTM_ISA_BASELINE, CLSTM_NATIVE, 1);
+    ptrdiff_t *lengths = (ptrdiff_t *)in.batch.lengths;
+    CHECK(status_of(&in, &runtime) == CLSTM_OK, "the case itself");
+    EXPECT(in.lstm.input_size, 0, CLSTM_BAD_SIZE);
+    EXPECT(in.lstm.hidden_size, -1, CLSTM_BAD_SIZE);
+    EXPECT(in.lstm.num_layers, 0, CLSTM_BAD_SIZE);
+    EXPECT(in.batch.N, 0, CLSTM_BAD_SIZE);
+    EXPECT(in.batch.T, 0, CLSTM_BAD_SIZE);
+    EXPECT(runtime.threads, 0, CLSTM_BAD_SIZE);
+    EXPECT(in.lstm.hidden_size, PTRDIFF_MAX / 2, CLSTM_TOO_LARGE);
+    EXPECT(in.lstm.input_size, PTRDIFF_MAX / 2, CLSTM_TOO_LARGE);
+    EXPECT(lengths[1], -1, CLSTM_BAD_LENGTH);
+    EXPECT(lengths[4], in.batch.T + 1, CLSTM_BAD_LENGTH);
+    EXPECT(in.lstm.dtype, (clstm_dtype)7, CLSTM_BAD_OPTION);
+    EXPECT(runtime.isa, CLSTM_ISA_COUNT, CLSTM_BAD_OPTION);
+    EXPECT(runtime.backend, (clstm_backend)9, CLSTM_BAD_OPTION);
+    const clstm_status directions = (in.lstm.directions = 3, status_of(&in, &runtime));
+    CHECK(directions == CLSTM_BAD_SIZE || directions == CLSTM_BAD_OPTION, "directions = 3 gives %d", directions);
+    buffers_free();
+    group("lstm: statuses");
+}
+
+int main(void) {
+    for (int i = 0; i < DIMENSIONS; i++) {
+        const struct dimensions *d = &all_dimensions[i];
+        for (int dtype = CLSTM_F32; dtype <= CLSTM_F64; dtype++) {
+            const struct inputs in = make_inputs(d, (clstm_dtype)dtype);
+            const clstm_runtime baseline = runtime_of(CLSTM_ISA_BASELINE, CLSTM_NATIVE, 1);
+            const struct results expected = run(&baseline, &in);
+            for (int isa = 0; isa < CLSTM_ISA_COUNT; isa++)
+                if (clstm_isa_available((clstm_isa)isa)) check_case(&in, (clstm_isa)isa, &expected);
+            if (dtype == CLSTM_F64) check_gradient(&in, &expected);
+            buffers_free();
+            check_absent((clstm_dtype)dtype, d);
+            char name[100];
+            snprintf(name, sizeof name, "lstm: T%d N%d I%d H%d L%d D%d %s", (int)d->T, (int)d->N, (int)d->I, (int)d->H,
+                     (int)d->L, (int)d->D, dtype_names[dtype]);
+            group(name);
+        }
+    }
+    check_statuses();
+    CHECK(!gemm_refused, "a gemm was called with sizes that a BLAS refuses");
+    clstm_threads_stop();
+    return finish();
+}
