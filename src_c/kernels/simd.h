@@ -37,7 +37,8 @@ CLSTM_INLINE void store_part(real *p, vec v, ptrdiff_t count) {
     for (ptrdiff_t j = 0; j < count; j++) p[j] = lanes[j];
 }
 
-/* (The underscore: POSIX has a `select`.) Lanes of a where the mask is all ones, of b where it is zero. Comparisons of vectors give such masks. */
+/* Lanes of a where the mask is all ones, of b where it is zero; comparisons of vectors give such masks. (POSIX has the
+ * plain name.) */
 CLSTM_INLINE vec select_(ivec mask, vec a, vec b) { return (vec)((mask & (ivec)a) | (~mask & (ivec)b)); }
 
 /* a b + c, rounded once where the instruction set can, twice on the x86-64 baseline. */
