@@ -1,4 +1,4 @@
-/* Which instruction sets run here.
+/* Which instruction sets run here. The sets are ordered: each includes the ones below.
  *
  * Asked of the processor itself (cpuid, xgetbv) in inline assembly rather than by __builtin_cpu_supports: the builtin
  * needs a runtime library that a program linked by clang-cl does not have. */
@@ -50,13 +50,21 @@ static clstm_isa detect(void) { return CLSTM_ISA_BASELINE; }
 
 #endif
 
-/* The sets are ordered, each includes the ones below. Not remembered: cpuid costs at most some microseconds under a
- * hypervisor, and callers keep the answer in their clstm_runtime. */
-clstm_isa clstm_isa_best(void) { return detect(); }
+/* Asked once per process: under a hypervisor each cpuid costs microseconds, and every call of the core checks its
+ * runtime. The answer never changes, so threads that ask at the same time may all store it. */
+clstm_isa clstm_isa_best(void) {
+    static int known; /* the answer plus 1; 0: not asked yet */
+    int best = __atomic_load_n(&known, __ATOMIC_RELAXED);
+    if (best == 0) {
+        best = (int)detect() + 1;
+        __atomic_store_n(&known, best, __ATOMIC_RELAXED);
+    }
+    return (clstm_isa)(best - 1);
+}
 
 int clstm_isa_available(clstm_isa isa) {
     const int value = (int)isa; /* may come from outside, so that it may be no clstm_isa */
-    return value >= 0 && value < CLSTM_ISA_COUNT && value <= (int)detect();
+    return value >= 0 && value < CLSTM_ISA_COUNT && value <= (int)clstm_isa_best();
 }
 
 const char *clstm_isa_name(clstm_isa isa) {
