@@ -1,0 +1,187 @@
+# Mirrors src_c/clstm.h, where every name is explained; nothing else stands here.
+
+from libc.stddef cimport ptrdiff_t
+from libc.stdint cimport int64_t
+
+
+cdef extern from "clstm.h" nogil:
+    ctypedef enum clstm_status:
+        CLSTM_OK
+        CLSTM_BAD_SIZE
+        CLSTM_TOO_LARGE
+        CLSTM_BAD_LENGTH
+        CLSTM_BAD_INDEX
+        CLSTM_BAD_OPTION
+        CLSTM_STATUS_COUNT
+
+    const char *clstm_status_message(clstm_status status)
+
+    ctypedef enum clstm_dtype:
+        CLSTM_F32
+        CLSTM_F64
+
+    ctypedef enum clstm_isa:
+        CLSTM_ISA_BASELINE
+        CLSTM_ISA_AVX2
+        CLSTM_ISA_AVX512
+        CLSTM_ISA_COUNT
+
+    int clstm_isa_available(clstm_isa isa)
+    clstm_isa clstm_isa_best()
+    const char *clstm_isa_name(clstm_isa isa)
+
+    ctypedef enum clstm_backend:
+        CLSTM_AUTO
+        CLSTM_NATIVE
+        CLSTM_BLAS
+
+    ctypedef void (*clstm_gemm)(char *transa, char *transb, int64_t *m, int64_t *n, int64_t *k, void *alpha, void *a,
+                                int64_t *lda, void *b, int64_t *ldb, void *beta, void *c, int64_t *ldc) noexcept nogil
+
+    ctypedef struct clstm_blas:
+        clstm_gemm sgemm
+        clstm_gemm dgemm
+
+    ctypedef struct clstm_runtime:
+        clstm_isa isa
+        clstm_backend backend
+        int threads
+        clstm_blas blas
+
+    int clstm_cpu_count()
+    void clstm_threads_stop()
+    int clstm_threads_running()
+
+    ctypedef struct clstm_batch:
+        ptrdiff_t N
+        ptrdiff_t T
+        const ptrdiff_t *lengths
+
+    ctypedef struct clstm_sequence:
+        void *data
+        ptrdiff_t stride_n
+        ptrdiff_t stride_t
+
+    ctypedef struct clstm_lstm:
+        clstm_dtype dtype
+        ptrdiff_t input_size
+        ptrdiff_t hidden_size
+        ptrdiff_t num_layers
+        ptrdiff_t directions
+
+    ctypedef struct clstm_weights:
+        const void *w_ih
+        const void *w_hh
+        const void *b
+
+    ctypedef struct clstm_gradients:
+        void *w_ih
+        void *w_hh
+        void *b
+
+    ctypedef struct clstm_state:
+        void *h
+        void *c
+
+    ctypedef struct clstm_lstm_bytes:
+        size_t tape
+        size_t forward
+        size_t infer
+        size_t backward
+
+    clstm_status clstm_lstm_sizes(const clstm_runtime *runtime, const clstm_lstm *lstm, const clstm_batch *batch,
+                                  clstm_lstm_bytes *bytes)
+    clstm_status clstm_lstm_forward(const clstm_runtime *runtime, const clstm_lstm *lstm, const clstm_batch *batch,
+                                    const clstm_weights *weights, clstm_sequence x, clstm_state initial,
+                                    clstm_sequence y, clstm_state final, void *tape, void *scratch)
+    clstm_status clstm_lstm_infer(const clstm_runtime *runtime, const clstm_lstm *lstm, const clstm_batch *batch,
+                                  const clstm_weights *weights, clstm_sequence x, clstm_state initial,
+                                  clstm_sequence y, clstm_state final, void *scratch)
+    clstm_status clstm_lstm_backward(const clstm_runtime *runtime, const clstm_lstm *lstm, const clstm_batch *batch,
+                                     const clstm_weights *weights, clstm_sequence x, clstm_sequence dy,
+                                     clstm_state dfinal, clstm_sequence dx, clstm_state dinitial,
+                                     const clstm_gradients *grads, void *tape, void *scratch)
+
+    ctypedef struct clstm_trace:
+        void *i
+        void *f
+        void *g
+        void *o
+        void *c
+        void *h
+
+    clstm_status clstm_lstm_read_tape(const clstm_lstm *lstm, const clstm_batch *batch, const void *tape,
+                                      ptrdiff_t index, const clstm_trace *trace)
+
+    ctypedef struct clstm_dense:
+        clstm_dtype dtype
+        ptrdiff_t input_size "in"
+        ptrdiff_t output_size "out"
+
+    ctypedef struct clstm_dense_bytes:
+        size_t forward
+        size_t backward
+
+    clstm_status clstm_dense_sizes(const clstm_runtime *runtime, const clstm_dense *dense, const clstm_batch *batch,
+                                   clstm_dense_bytes *bytes)
+    clstm_status clstm_dense_forward(const clstm_runtime *runtime, const clstm_dense *dense, const clstm_batch *batch,
+                                     const void *w, const void *b, clstm_sequence x, void *y, void *scratch)
+    clstm_status clstm_dense_backward(const clstm_runtime *runtime, const clstm_dense *dense, const clstm_batch *batch,
+                                      const void *w, clstm_sequence x, const void *dy, clstm_sequence dx, void *dw,
+                                      void *db, void *scratch)
+
+    clstm_status clstm_embedding_forward(clstm_dtype dtype, ptrdiff_t num, ptrdiff_t dim, ptrdiff_t count,
+                                         const int64_t *index, const void *w, void *y)
+    clstm_status clstm_embedding_backward(clstm_dtype dtype, ptrdiff_t num, ptrdiff_t dim, ptrdiff_t count,
+                                          const int64_t *index, const void *dy, void *dw)
+
+    ctypedef enum clstm_pool:
+        CLSTM_POOL_LAST
+        CLSTM_POOL_MEAN
+        CLSTM_POOL_MAX
+
+    clstm_status clstm_pool_forward(clstm_dtype dtype, clstm_pool mode, const clstm_batch *batch, ptrdiff_t features,
+                                    ptrdiff_t split, clstm_sequence x, void *y)
+    clstm_status clstm_pool_backward(clstm_dtype dtype, clstm_pool mode, const clstm_batch *batch, ptrdiff_t features,
+                                     ptrdiff_t split, clstm_sequence x, const void *dy, clstm_sequence dx)
+
+    clstm_status clstm_mse(const clstm_runtime *runtime, clstm_dtype dtype, const clstm_batch *batch,
+                           ptrdiff_t features, const void *prediction, const void *target, double *loss,
+                           void *gradient)
+    clstm_status clstm_cross_entropy(const clstm_runtime *runtime, clstm_dtype dtype, const clstm_batch *batch,
+                                     ptrdiff_t classes, const void *logits, const int64_t *target, double *loss,
+                                     void *gradient)
+
+    clstm_status clstm_global_norm(const clstm_runtime *runtime, clstm_dtype dtype, ptrdiff_t n, const void *x,
+                                   double *norm)
+    clstm_status clstm_scale(const clstm_runtime *runtime, clstm_dtype dtype, ptrdiff_t n, void *x, double factor)
+
+    ctypedef struct clstm_sgd_options:
+        double learning_rate
+        double momentum
+        double weight_decay
+        int nesterov
+        int64_t step
+
+    clstm_status clstm_sgd(const clstm_runtime *runtime, clstm_dtype dtype, ptrdiff_t n,
+                           const clstm_sgd_options *options, void *w, const void *g, void *momentum_buffer)
+
+    ctypedef struct clstm_adam_options:
+        double learning_rate
+        double beta1
+        double beta2
+        double epsilon
+        double weight_decay
+        int decoupled
+        int64_t step
+
+    clstm_status clstm_adam(const clstm_runtime *runtime, clstm_dtype dtype, ptrdiff_t n,
+                            const clstm_adam_options *options, void *w, const void *g, void *m, void *v)
+
+    ctypedef enum clstm_activation:
+        CLSTM_EXP
+        CLSTM_SIGMOID
+        CLSTM_TANH
+
+    clstm_status clstm_activate(const clstm_runtime *runtime, clstm_dtype dtype, clstm_activation function,
+                                ptrdiff_t n, const void *x, void *y)

@@ -1,0 +1,387 @@
+"""Layers in a row, with all their parameters in one buffer."""
+
+from __future__ import annotations
+
+from _thread import RLock
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import _arrays
+from .layer import Layer, Tape, build, describe, look, shapes_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import ArrayLike
+
+_joining = RLock()  # a layer is found free and taken in one go
+
+
+class Network(Layer):
+    """Layers in a row: each takes what the one before it gives.
+
+    The network is itself a layer. Its parameters are those of its layers, moved into one flat buffer, and belong to
+    it from then on: a layer is in one network only. (A copy of a layer, by ``copy.deepcopy``, is free.)
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+        At least one. Sizes have to follow each other; dtypes have to be the same.
+
+    Attributes
+    ----------
+    layers : tuple of Layer
+    dtype : numpy.dtype
+    flat_parameters : ndarray
+        All parameters one after another.
+    input_size, output_size : int or None
+        Features of x (None: any number, or x holds indices) and of y.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A layer is none, is in another network or here twice, or does not fit the one before it. All layers are as
+        they were then.
+
+    Examples
+    --------
+    >>> import numpy as np, clstm
+    >>> net = clstm.Network([clstm.LSTM(3, 8, rng=0), clstm.Pool("last"), clstm.Dense(8, 2, rng=0)])
+    >>> x = np.ones((4, 10, 3), np.float32)
+    >>> net(x).shape
+    (4, 2)
+    >>> y, state, tape = net.forward(x, lengths=[10, 7, 1, 10])
+    >>> dx, dstate, grads = net.backward(tape, np.ones_like(y))
+    >>> list(grads)
+    ['0.weight_ih_l0', '0.weight_hh_l0', '0.bias_l0', '2.weight', '2.bias']
+    """
+
+    def __init__(self, layers: Iterable[Layer]) -> None:
+        if isinstance(layers, (Layer, str, dict)) or not hasattr(layers, "__iter__"):
+            raise _arrays.wrong(TypeError, "layers", "a list of layers", _arrays.kind(layers))
+        self.layers = tuple(layers)
+        if not self.layers:
+            raise _arrays.wrong(ValueError, "layers", "at least one layer", "an empty list")
+        with _joining:
+            for k, layer in enumerate(self.layers):
+                self._check_free(k, layer)
+            self._follow()
+            super().__init__(self._common_dtype())
+            self._adopt()
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __getitem__(self, index):
+        return self.layers[index]
+
+    def __repr__(self):
+        return f"Network([{', '.join(map(repr, self.layers))}])"
+
+    def config(self) -> dict[str, Any]:
+        """The descriptions of the layers, from which `clstm.load` makes the network again."""
+        return {"layers": [describe(layer) for layer in self.layers]}
+
+    @staticmethod
+    def parameter_shapes(layers):
+        """The names and shapes of the parameters of all layers."""
+        if not isinstance(layers, list):
+            raise ValueError("the layers of a Network are no list")
+        for k, description in enumerate(layers):
+            for name, shape in shapes_of(description):
+                yield f"{k}.{name}", shape
+
+    def _named_shapes(self):
+        for k, layer in enumerate(self.layers):
+            for name, shape in layer._shapes.items():
+                yield f"{k}.{name}", shape
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Network:
+        """A network with this configuration, its parameters without meaning yet."""
+        return cls([build(description) for description in config["layers"]])
+
+    # Construction
+
+    def _check_free(self, k, layer):
+        if not isinstance(layer, Layer):
+            raise _arrays.wrong(TypeError, f"layers[{k}]", "a Layer", _arrays.kind(layer))
+        if not hasattr(layer, "_flat"):
+            raise _arrays.wrong(TypeError, f"layers[{k}]", "a layer that has called Layer.__init__", "one that has not")
+        for j in range(k):
+            if self.layers[j] is layer:
+                raise _arrays.wrong(
+                    ValueError, f"layers[{k}]", "each layer once (copy.deepcopy makes another)", f"layers[{j}] again"
+                )
+        if layer._network() is not None:
+            free = "a layer that is in no network (copy.deepcopy makes one)"
+            raise _arrays.wrong(ValueError, f"layers[{k}]", free, f"{layer!r}, which is in one")
+
+    def _common_dtype(self):
+        """The dtype of all layers that have one."""
+        dtype = first = None
+        for k, layer in enumerate(self.layers):
+            if dtype is None and layer.dtype is not None:
+                dtype, first = layer.dtype, k
+            elif layer.dtype is not None and layer.dtype != dtype:
+                raise _arrays.wrong(ValueError, f"layers[{k}]", f"dtype {dtype} as layers[{first}] has", layer.dtype)
+        return dtype or "float32"
+
+    def _follow(self):
+        """Walks along the row, checks that sizes and axes follow each other, and finds those of the network."""
+        self.takes_indices = self.layers[0].takes_indices
+        self.input_size, self.axes, self.removes_time = None, "any", False
+        width = None  # how many features arrive; None: not known yet
+        for k, layer in enumerate(self.layers):
+            if layer.takes_indices and k > 0:
+                raise self._does_not_fit(k, "takes indices and has to be the first layer")
+            self._follow_axes(k, layer)
+            if layer.input_size is not None:
+                if width is None and not self.takes_indices:
+                    self.input_size = layer.input_size
+                elif width not in (None, layer.input_size):
+                    raise self._does_not_fit(k, f"takes {layer.input_size} features, but {width} arrive")
+                width = layer.input_size
+            if layer.output_size is not None:
+                width = layer.output_size
+        self.output_size = width
+
+    def _follow_axes(self, k, layer):
+        if layer.axes == "sequence" and (self.removes_time or self.axes == "step"):
+            raise self._does_not_fit(k, "takes sequences, but no time axis arrives")
+        if layer.axes == "step" and self.axes == "sequence" and not self.removes_time:
+            raise self._does_not_fit(k, "takes single steps, but sequences arrive")
+        if layer.axes != "any" and not self.removes_time:
+            self.axes = layer.axes
+        self.removes_time = self.removes_time or layer.removes_time
+
+    def _does_not_fit(self, k, why):
+        before = f" after layers[{k - 1}] {self.layers[k - 1]!r}" if k else ""
+        return ValueError(f"layers[{k}]: {self.layers[k]!r} {why}{before}")
+
+    def _adopt(self):
+        """Moves the parameters of the layers into the buffer of the network."""
+        self._place_layers(self._flat)
+        for layer in self.layers:
+            layer._join(self)
+
+    def _place_layers(self, flat):
+        start = 0
+        for layer in self.layers:
+            stop = start + layer._flat.size
+            layer._move(flat[start:stop])
+            start = stop
+
+    def _move(self, flat):
+        self._place_layers(flat)
+        self._place(flat)
+
+    def __getstate__(self):
+        state = super().__getstate__()
+        del state["_flat"]  # the layers bring their own values
+        return state
+
+    def __setstate__(self, state):
+        vars(self).update(state)
+        self._place(_arrays.aligned_zeros(sum(layer._flat.size for layer in self.layers), self.dtype))
+        self._adopt()
+
+    @property
+    def bidirectional(self):
+        """Whether half of what the last layer gives was computed backward in time."""
+        return self._reverse_arrives_at(None)
+
+    def _reverse_arrives_at(self, target):
+        """Whether half of what a layer takes was computed backward in time; for None, of what the network gives."""
+        outer = self._network()
+        reverse = outer is not None and outer._reverse_arrives_at(self)
+        for layer in self.layers:
+            if layer is target:
+                break
+            if layer.removes_time:
+                reverse = False
+            elif layer.bidirectional is not None:
+                reverse = layer.bidirectional
+        return reverse
+
+    # Running
+
+    def _checked(self, x, state, lengths):
+        """x, the list of states, and lengths, which are None if x has no time axis."""
+        if self.takes_indices:
+            x = _arrays.indices("x", x)
+            axes = {"sequence": 2, "step": 1, "any": x.ndim}[self.axes]
+            if x.ndim != axes:
+                raise _arrays.wrong(ValueError, "x", "shape (N, T)" if axes == 2 else "shape (N,)", f"shape {x.shape}")
+        else:
+            axes = {"sequence": "NT", "step": "N", "any": "N?"}[self.axes]
+            x = _arrays.steps("x", x, self.dtype, self.input_size, axes=axes)
+        if x.ndim + self.takes_indices == 3:
+            lengths = _arrays.lengths(lengths, *x.shape[:2])
+        else:
+            _arrays.absent("lengths", lengths, "x has no time axis")
+        if state is None:
+            state = [None] * len(self.layers)
+        return x, self._list("state", state), lengths
+
+    def _list(self, name, value):
+        """One entry for each layer."""
+        expected = f"a list of {len(self.layers)}, one for each layer"
+        if not isinstance(value, (list, tuple)):
+            raise _arrays.wrong(TypeError, name, expected, _arrays.kind(value))
+        if len(value) != len(self.layers):
+            raise _arrays.wrong(ValueError, name, expected, f"{len(value)} entries")
+        return value
+
+    def __call__(self, x: ArrayLike, state: list[Any] | None = None, lengths: ArrayLike | None = None) -> np.ndarray:
+        """Inference.
+
+        Parameters
+        ----------
+        x : array_like
+            What the first layer takes: (N, T, F), (N, F) or integers (N, T).
+        state : list, optional
+            The state of each layer, as `infer` and `forward` return it; None is the start.
+        lengths : array_like of int, (N,), optional
+            Valid steps of each row; they reach all layers for which there is still a time axis.
+
+        Returns
+        -------
+        y : ndarray
+            What the last layer gives.
+        """
+        return self.infer(x, state, lengths)[0]
+
+    def infer(
+        self, x: ArrayLike, state: list[Any] | None = None, lengths: ArrayLike | None = None
+    ) -> tuple[np.ndarray, list[Any]]:
+        """The same as calling the network, but returns y and the list of states."""
+        y, state, lengths = self._checked(x, state, lengths)
+        states = []
+        for k, layer in enumerate(self.layers):
+            with _in_layer(k, layer):
+                y, after = layer.infer(y, state[k], lengths)
+            states.append(after)
+            lengths = None if layer.removes_time else lengths
+        return y, states
+
+    def forward(
+        self, x: ArrayLike, state: list[Any] | None = None, lengths: ArrayLike | None = None
+    ) -> tuple[np.ndarray, list[Any], Tape]:
+        """The same numbers as calling the network, and a tape for `backward`.
+
+        Parameters
+        ----------
+        x, state, lengths
+            As in `__call__`. The tape refers to x: do not change it before backward.
+
+        Returns
+        -------
+        y : ndarray
+        state : list
+            For each layer; None for layers without memory.
+        tape : Tape
+        """
+        y, state, lengths = self._checked(x, state, lengths)
+        states, tapes = [], []
+        for k, layer in enumerate(self.layers):
+            with _in_layer(k, layer):
+                y, after, tape = layer.forward(y, state[k], lengths)
+            states.append(after)
+            tapes.append(tape)
+            lengths = None if layer.removes_time else lengths
+        return y, states, Tape(self, (tapes, y.shape, shapes_in(states)))
+
+    def backward(
+        self,
+        tape: Tape,
+        dy: ArrayLike | None,
+        dstate: list[Any] | None = None,
+        grads: dict[str, np.ndarray] | None = None,
+        need_dx: bool = True,
+    ) -> tuple[np.ndarray | None, list[Any], dict[str, np.ndarray]]:
+        """Exact gradients of everything, from the last layer to the first.
+
+        Parameters
+        ----------
+        tape : Tape
+            From `forward` of this network, whose parameters have not been changed since. It is used up.
+        dy : array_like, or None
+            Gradient of the loss with respect to y. None is zero, if dstate is given.
+        dstate : list, optional
+            For each layer the gradient with respect to its final state; None, there or for all, is zero.
+        grads : dict of ndarray, optional
+            The keys of `parameters`; gradients are added to these arrays. None: to fresh zeros, which are views of one
+            flat buffer laid out as `flat_parameters`.
+        need_dx : bool, default True
+            False: dx is None and is not computed.
+
+        Returns
+        -------
+        dx : ndarray or None
+            Gradient with respect to x; None if x holds indices.
+        dstate : list
+            For each layer the gradient with respect to its initial state.
+        grads : dict of ndarray
+        """
+        _, shape, state_shapes = look(tape, self)
+        if dy is not None:
+            dy = _arrays.of_shape("dy", dy, self.dtype, shape, strided=True)
+        elif dstate is None:
+            raise _arrays.wrong(TypeError, "dy", "an array, or None if dstate is given", "None")
+        else:
+            dy = np.zeros(shape, self.dtype)
+        dstate = [None] * len(self.layers) if dstate is None else self._list("dstate", dstate)
+        dstate = [like(f"dstate[{k}]", entry, state_shapes[k], self.dtype) for k, entry in enumerate(dstate)]
+        grads = self._gradients(grads)
+        return self._run_back(tape.take()[0], dy, dstate, grads, need_dx)
+
+    def _run_back(self, tapes, dy, dstate, grads, need_dx):
+        values = [grads[name] for name in self._shapes]
+        for k in reversed(range(len(self.layers))):
+            layer = self.layers[k]
+            count = len(layer._shapes)
+            own = dict(zip(layer._shapes, values[len(values) - count :], strict=True))
+            del values[len(values) - count :]
+            options = {} if k or need_dx else {"need_dx": False}
+            with _in_layer(k, layer):
+                dy, dstate[k], _ = layer.backward(tapes[k], dy, dstate[k], own, **options)
+        return dy, dstate, grads
+
+
+class _in_layer:
+    """Puts the place in front of a layer's own complaint about its arguments."""
+
+    __slots__ = ("k", "layer")
+
+    def __init__(self, k, layer):
+        self.k, self.layer = k, layer
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, error_type, error, traceback):
+        if error_type is ValueError or error_type is TypeError:
+            raise error_type(f"in layers[{self.k}] ({type(self.layer).__name__}): {error}") from error
+
+
+def shapes_in(state):
+    """A state with shapes in place of its arrays."""
+    if isinstance(state, (list, tuple)):
+        return [shapes_in(entry) for entry in state]
+    return None if state is None else np.shape(state)
+
+
+def like(name, value, shapes, dtype):
+    """A gradient in the form of a state whose `shapes_in` are given; None, at any place, is zero."""
+    if value is None:
+        return None
+    if shapes is None:
+        raise _arrays.wrong(ValueError, name, "None, because this layer has no state", _arrays.kind(value))
+    if isinstance(shapes, tuple):
+        return _arrays.of_shape(name, value, dtype, shapes)
+    if not isinstance(value, (list, tuple)) or len(value) != len(shapes):
+        got = f"{len(value)} entries" if isinstance(value, (list, tuple)) else _arrays.kind(value)
+        raise _arrays.wrong(ValueError, name, f"{len(shapes)} entries", got)
+    return [like(f"{name}[{k}]", entry, shapes[k], dtype) for k, entry in enumerate(value)]
