@@ -1,0 +1,62 @@
+"""Builds the one extension module, clstm._core. All metadata is in pyproject.toml."""
+
+import os
+import shutil
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+# No fast-math and no fusing: the code says fma where it means it. No -march: instruction sets are chosen inside the
+# files and at run time. -g0: debug information would make the wheel five times as large. dev.py ctest reads these too.
+CORE_FLAGS = ["-std=gnu11", "-O3", "-g0", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden", "-pthread"]
+CORE_WARNINGS = ["-Wall", "-Wextra", "-Wno-psabi"]
+CLANG_CL_FLAGS = ["/clang:-O3", "/clang:-ffp-contract=off", "/clang:-fno-math-errno"]
+CLANG_CL_TARGETS = {"win-amd64": "x86_64-pc-windows-msvc", "win-arm64": "aarch64-pc-windows-msvc"}
+
+CORE = sorted(path.as_posix() for path in Path("src_c").rglob("*.c") if "tests" not in path.parts)
+HEADERS = sorted(path.as_posix() for path in [*Path("src_c").rglob("*.h"), *Path("clstm").glob("*.pxd")])
+
+
+class BuildExt(build_ext):
+    """Compiles files side by side; only those of the core with warnings, which generated C is not free of."""
+
+    def initialize_options(self):
+        super().initialize_options()
+        self.cython_c_in_temp = True  # the generated C stays out of the source tree
+
+    def build_extensions(self):
+        flags, warnings = CORE_FLAGS, CORE_WARNINGS
+        if self.compiler.compiler_type == "msvc":
+            flags, warnings = [*CLANG_CL_FLAGS, "--target=" + CLANG_CL_TARGETS[self.plat_name]], ["/W4"]
+            if not self.compiler.initialized:
+                self.compiler.initialize(self.plat_name)
+            self.compiler.cc = clang_cl()
+        if os.environ.get("CLSTM_WERROR"):
+            warnings = [*warnings, "-Werror"]
+        compile_files = self.compiler.compile
+
+        def compile_one(source, options):
+            options["extra_postargs"] = flags + warnings if source in CORE else flags
+            return compile_files([source], **options)[0]
+
+        def compile_side_by_side(sources, **options):
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                return list(pool.map(lambda source: compile_one(source, dict(options)), sources))
+
+        self.compiler.compile = compile_side_by_side
+        super().build_extensions()
+
+
+def clang_cl():
+    """cl has no vector types, so that on Windows the compiler is clang-cl, with the linker of Visual Studio."""
+    llvm = Path(os.environ.get("PROGRAMFILES", "C:/Program Files"), "LLVM", "bin")
+    found = shutil.which("clang-cl") or shutil.which("clang-cl", path=llvm)
+    return found or sys.exit("clstm is built with clang-cl on Windows, and there is none: install LLVM")
+
+
+link_args = [] if sys.platform == "win32" else ["-pthread"]
+core = Extension("clstm._core", ["clstm/_core.pyx", *CORE], ["src_c"], depends=HEADERS, extra_link_args=link_args)
+setup(ext_modules=[core], cmdclass={"build_ext": BuildExt})
