@@ -1,0 +1,88 @@
+"""The command `clstm`, also `python -m clstm`: which subcommand, and what becomes of an error.
+
+Exit codes: 0 all is well; 1 the data or files do not fit; 2 the command line does not; 130 interrupted; 141 nobody
+reads the output any more. An error is one line on stderr.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+from . import __version__
+from .commands import CommandError, add_forecast
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+DATA, USAGE, INTERRUPTED, PIPE = 1, 2, 130, 141
+
+
+class UsageError(Exception):
+    """The command line does not fit; the message has the name of the command."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Raises where argparse would print its usage and leave."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises `UsageError`."""
+        raise UsageError(f"{self.prog}: {message} (see {self.prog} --help)")
+
+
+def parser():
+    """The parser of the whole command line."""
+    top = Parser(prog="clstm", description="LSTM networks on a CPU.", allow_abbrev=False)
+    top.add_argument("--version", action="version", version=f"clstm {__version__}")
+    commands = top.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
+    add_forecast(commands)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command line.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Without the name of the command; None: those of the process.
+
+    Returns
+    -------
+    int
+        The exit code.
+    """
+    show_all_characters()
+    try:
+        args = parser().parse_args(argv)
+        args.run(args)
+        sys.stdout.flush()
+    except UsageError as error:
+        return failed(error, USAGE)
+    except CommandError as error:
+        return failed(f"clstm {error}", DATA)
+    except KeyboardInterrupt:
+        return failed("clstm: interrupted", INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes once more at its end
+        return PIPE
+    return 0
+
+
+def failed(message, code):
+    """Says what went wrong, in one line, and returns the exit code."""
+    print(" ".join(str(message).split()), file=sys.stderr)
+    return code
+
+
+def show_all_characters():
+    """A name that the terminal has no letters for is written with escapes, instead of an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,135 @@
+"""What `clstm forecast` tells, as lines of text for 80 columns."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+
+import numpy as np
+
+POWERS = {0: "logarithm", 0.5: "square root", 1: "none"}
+ROWS = {
+    "lstm": "LSTM",
+    "preparation_alone": "preparation alone, no network",
+    "seasonal_naive": "seasonal-naive",
+    "last_value": "last value repeated",
+}
+WORDS = {
+    "preparation_alone": "the preparation alone",
+    "seasonal_naive": "seasonal-naive",
+    "last_value": "the last value repeated",
+}
+
+
+def field(name, text):
+    """A line of the description of the series, or several."""
+    return textwrap.fill(text, 78, initial_indent=f"  {name:<13}", subsequent_indent=" " * 15)
+
+
+def series_lines(name, series):
+    """What was read."""
+    lines = [textwrap.fill(f"{name}, column {series.name}", 78)]
+    rows, gaps = len(series.values), int(np.isnan(series.values).sum())
+    lines.append(field("rows", ", ".join([str(rows), *when(series.dates)])))
+    if series.trimmed:
+        lines.append(field("left out", f"{series.trimmed} at the ends, without a value"))
+    if gaps:
+        lines.append(field("gaps", f"{gaps} missing ({percent(gaps / rows)}), interpolated"))
+    return lines
+
+
+def when(dates):
+    """From when to when, and how often."""
+    if dates is None:
+        return ["no dates: steps are counted"]
+    how_often = "not evenly spaced: steps are counted" if dates.step is None else str(dates.step)
+    return [f"{dates.text(dates.times[0])} to {dates.text(dates.times[-1])}", how_often]
+
+
+def plan_lines(model):
+    """What the preparation found, and what was trained on it."""
+    plan = model.plan
+    sees = "changes from step to step" if plan.difference else "values, not their changes"
+    units = f"{model.networks} LSTMs of {model.hidden_size} units, which see the last {plan.window}; their mean counts"
+    return [
+        field("transform", POWERS[plan.power]),
+        field("season", season_text(model.season, plan)),
+        field("differences", f"{'yes' if plan.difference else 'no'}: the networks see {sees}"),
+        field("networks", units),
+    ]
+
+
+def season_text(given, plan):
+    """The season, and how much it is worth."""
+    if plan.period is None:
+        return "none, as given" if given is not None else "none found"
+    told = percent(max(plan.skill, 0))
+    if plan.seasonal:
+        return f"{plan.period:g} steps; it foretells {told} of the variance around the trend"
+    return f"none that is regular; the best, {plan.period:g} steps, foretells {told} of the variance around the trend"
+
+
+def backtest_lines(test, level):
+    """The table of errors, who wins, and how good the band was."""
+    rows = {**ROWS, "seasonal_naive": f"seasonal-naive, {round(test.period or 1)} steps back"}
+    scores = test.scores()
+    show = formatter(np.array(list(scores.values())), min(map(min, scores.values())), 4)
+    known = int(np.isfinite(test.truth).sum())
+    text = f"Back-test: the last {len(test.truth)} values, forecast from the {test.origin} before them"
+    lines = ["", text, "", f"  {'':<36}{'RMSE':>12}{'MAE':>12}"]
+    lines += [f"  {rows[name]:<36}{show(rmse):>12}{show(mae):>12}" for name, (rmse, mae) in scores.items()]
+    inside = f"{test.inside()} of {known} values ({percent(test.inside() / known)}) are inside the {100 * level:g} % band."
+    words = verdict({name: rmse for name, (rmse, _) in scores.items()})
+    return [*lines, "", *paragraph(words), *paragraph(inside)]
+
+
+def paragraph(text):
+    """Text with an indent, in lines."""
+    return textwrap.wrap(text, 76, initial_indent="  ", subsequent_indent="  ")
+
+
+def verdict(rmses):
+    """A sentence that says who wins; the LSTM only if it has the smallest error."""
+    others = {name: rmse for name, rmse in rmses.items() if name != "lstm"}
+    best = min(others, key=others.get)
+    lstm, next_best, naive = rmses["lstm"], others[best], others.get("seasonal_naive", others["last_value"])
+    if lstm > next_best:
+        text = f"The LSTM loses: {WORDS[best]} is better, with a RMSE {less(next_best, lstm)} its own."
+        if best == "preparation_alone" and lstm < naive:
+            text += f" Both beat the naive forecast, the LSTM with a RMSE {less(lstm, naive)}."
+        return text
+    if lstm == next_best:
+        return f"The LSTM is no better than {WORDS[best]}."
+    text = f"The LSTM wins: its RMSE is {less(lstm, next_best)} that of the next best, {WORDS[best]}"
+    return text + ("." if next_best == naive else f", and {less(lstm, naive)} that of the naive forecast.")
+
+
+def less(small, large):
+    """How much less one number is than another."""
+    share = 1 - small / large
+    return f"{percent(share)} below" if share >= 0.01 else "less than 1 % below"
+
+
+def percent(share):
+    """A share as text."""
+    return f"{100 * share:.0f} %"
+
+
+def forecast_lines(labels, forecast, title):
+    """The table of the forecast, a row for each label."""
+    show = formatter(np.concatenate(forecast), np.median(forecast.high - forecast.low), 3)
+    rows = [[label, *map(show, values)] for label, values in zip(labels, zip(*forecast, strict=True), strict=True)]
+    rows.insert(0, [title, "forecast", "low", "high"])
+    first = max(len(row[0]) for row in rows)
+    width = max(11, *(len(text) + 2 for row in rows for text in row[1:]))
+    return [f"  {row[0]:<{first}}" + "".join(f"{text:>{width}}" for text in row[1:]) for row in rows]
+
+
+def formatter(values, size, digits):
+    """How to write numbers so that one of this size shows so many digits; but the largest at most six."""
+    largest = np.abs(values).max()
+    if not (1e-4 <= largest < 1e9 and size >= 0):
+        return lambda value: f"{value:.5g}"
+    decimals = digits - 1 - math.floor(math.log10(max(size, 1e-9)))
+    decimals = max(0, min(decimals, 5 - math.floor(math.log10(largest))))
+    return lambda value: f"{value:.{decimals}f}"
