@@ -78,7 +78,9 @@ def backtest_lines(test, level):
     text = f"Back-test: the last {len(test.truth)} values, forecast from the {test.origin} before them"
     lines = ["", text, "", f"  {'':<36}{'RMSE':>12}{'MAE':>12}"]
     lines += [f"  {rows[name]:<36}{show(rmse):>12}{show(mae):>12}" for name, (rmse, mae) in scores.items()]
-    inside = f"{test.inside()} of {known} values ({percent(test.inside() / known)}) are inside the {100 * level:g} % band."
+    inside = (
+        f"{test.inside()} of {known} values ({percent(test.inside() / known)}) are inside the {100 * level:g} % band."
+    )
     words = verdict({name: rmse for name, (rmse, _) in scores.items()})
     return [*lines, "", *paragraph(words), *paragraph(inside)]
 
@@ -117,7 +119,9 @@ def percent(share):
 
 def forecast_lines(labels, forecast, title):
     """The table of the forecast, a row for each label."""
-    show = formatter(np.concatenate(forecast), np.median(forecast.high - forecast.low), 3)
+    with np.errstate(invalid="ignore"):  # infinite, where a series grows beyond all numbers
+        size = np.median(forecast.high - forecast.low)
+    show = formatter(np.concatenate(forecast), size, 3)
     rows = [[label, *map(show, values)] for label, values in zip(labels, zip(*forecast, strict=True), strict=True)]
     rows.insert(0, [title, "forecast", "low", "high"])
     first = max(len(row[0]) for row in rows)

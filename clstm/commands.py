@@ -164,6 +164,8 @@ def input_of(path):
         sample = importlib.resources.files(__package__).joinpath("data", SAMPLE)
         return f"{SAMPLE} (comes with clstm)", sample.read_bytes()
     try:
+        if os.path.isdir(path):
+            raise IsADirectoryError(0, "it is a folder")
         with open(path, "rb") as file:
             return path, file.read()
     except (OSError, ValueError) as error:  # a ValueError is a name with a zero in it
@@ -184,13 +186,30 @@ def learn(args, name, series):
 
     model = Forecaster(args.horizon, season=args.season, log=args.log, seed=args.seed)
     needs_test = not args.quiet or args.plot is not None
+    check_length(args.horizon, name, series, needs_test)
     try:
         test = model.backtest(series.values, level=args.level, progress=not args.quiet) if needs_test else None
         model.fit(series.values, progress=not args.quiet)
     except ValueError as error:
-        what = f"column {series.name!r}"
-        raise CommandError(f"forecast: {name}: {str(error).replace('y: ', f'{what}: ', 1)}") from error
+        text = str(error)
+        text = f"column {series.name!r}: {text[3:]}" if text.startswith("y: ") else text
+        raise CommandError(f"forecast: {name}: {text}") from error
     return Result(series, model, model.predict(args.level), test)
+
+
+def check_length(horizon, name, series, needs_test):
+    """Raises CommandError if there are too few values; says for which horizon they would do."""
+    from .forecasting import least_values
+
+    def needed(horizon):
+        return least_values(horizon) + horizon * needs_test
+
+    rows = len(series.values)
+    if rows < needed(horizon):
+        text = f"expected at least {needed(horizon)} values for a horizon of {horizon}, got {rows}"
+        fitting = [shorter for shorter in range(1, min(horizon, rows)) if needed(shorter) <= rows]
+        text += f", enough for --horizon {fitting[-1]}" if fitting else ""
+        raise CommandError(f"forecast: {name}: column {series.name!r}: {text}")
 
 
 # Files that are written
@@ -211,8 +230,8 @@ def check_outputs(args):
 
 def check_writable(option, path):
     """Raises CommandError if there can be no such file; leaves none behind."""
-    folder = os.path.dirname(os.path.realpath(path))
     try:
+        folder = os.path.dirname(os.path.realpath(path))
         if os.path.isdir(path) or not os.path.basename(path):
             raise IsADirectoryError(0, "it is a folder")
         if not os.path.isdir(folder):

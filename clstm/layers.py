@@ -410,9 +410,6 @@ class Pool(Layer):
         return dx, None, grads
 
 
-# Layers without memory compute the valid steps only: they are put side by side, and the results put in their places.
-
-
 class Ensemble(Network):
     """Layers side by side: each takes the same x, and y is the mean of what they give.
 
@@ -502,6 +499,9 @@ class Ensemble(Network):
 def mean_of(arrays):
     """The mean of arrays of one shape, summed in their order."""
     return sum(arrays[1:], arrays[0]) / len(arrays)
+
+
+# Layers without memory compute the valid steps only: they are put side by side, and the results put in their places.
 
 
 def valid_steps(lengths, shape):

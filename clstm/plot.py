@@ -64,11 +64,13 @@ def forecast(
     Examples
     --------
     >>> import numpy as np
+    >>> from matplotlib.figure import Figure  # without pyplot, so that no window can open
     >>> from clstm import plot
     >>> from clstm.forecasting import Forecaster
     >>> y = 10 + np.sin(2 * np.pi * np.arange(60) / 12)
     >>> model = Forecaster(horizon=6, networks=1).fit(y)
-    >>> ax = plot.forecast(y, model.predict(), name="waves")
+    >>> figure = Figure()
+    >>> ax = plot.forecast(y, model.predict(), name="waves", ax=figure.add_subplot())
     >>> ax.get_ylabel()
     'waves'
     """

@@ -1,6 +1,8 @@
 """What all tests share: the line that says which build is tested, a seeded generator, and how random tests behave."""
 
+import functools
 import importlib.util
+import inspect
 
 import hypothesis
 import numpy as np
@@ -12,6 +14,24 @@ import clstm
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
 hypothesis.settings.register_profile("explore", deadline=None, max_examples=1000)
 hypothesis.settings.load_profile("repeatable")
+
+
+def with_strict(assertion):
+    """NumPy before 2.0 has assertions without the argument `strict`, which asks for equal shapes and dtypes."""
+
+    @functools.wraps(assertion)
+    def checked(actual, desired, *args, strict=False, **kwargs):
+        if strict:
+            actual, desired = np.asanyarray(actual), np.asanyarray(desired)
+            assert (actual.shape, actual.dtype) == (desired.shape, desired.dtype)
+        assertion(actual, desired, *args, **kwargs)
+
+    return checked
+
+
+for name in ("assert_allclose", "assert_array_equal"):
+    if "strict" not in inspect.signature(getattr(np.testing, name)).parameters:
+        setattr(np.testing, name, with_strict(getattr(np.testing, name)))
 
 
 def pytest_report_header():

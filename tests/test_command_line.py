@@ -1,5 +1,6 @@
 """The command `clstm forecast`: reading files and dates, what it prints and writes, and what it refuses."""
 
+import contextlib
 import errno
 import os
 import re
@@ -8,8 +9,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
+from hypothesis import strategies as st
 
 import clstm
 from clstm import _report, commands, forecasting
@@ -63,7 +66,11 @@ def series(text, **options):
         (["2020-01-30", "2020-02-29"] + ["2020-03-30"], "monthly", ["2020-04-30", "2020-05-30"]),
         (["2020-02-27", "2020-02-28", "2020-02-29"], "daily", ["2020-03-01", "2020-03-02"]),
         (["19580329", "19580405", "19580412"], "weekly", ["1958-04-19", "1958-04-26"]),
-        (["2020-02-28T22:00", "2020-02-28T23:00", "2020-02-29T00:00"], "hourly", ["2020-02-29 01:00", "2020-02-29 02:00"]),
+        (
+            ["2020-02-28T22:00", "2020-02-28T23:00", "2020-02-29T00:00"],
+            "hourly",
+            ["2020-02-29 01:00", "2020-02-29 02:00"],
+        ),
         (["2020-01-01 00:00:00Z", "2020-01-01 00:00:30Z", "2020-01-01 00:01:00Z"], "every 30 seconds", None),
         (["2020-01-01 00:00", "2020-01-01 00:15", "2020-01-01 00:30"], "every 15 minutes", None),
         (["2020-01-01", "2020-01-03", "2020-01-05"], "every 2 days", None),
@@ -116,7 +123,12 @@ def test_a_calendar_that_ends_counts_steps(quick, capsys):
 @pytest.mark.parametrize("start", ["", "\ufeff"], ids=["", "BOM"])
 @pytest.mark.parametrize("end", ["\n", "\r\n"], ids=["LF", "CRLF"])
 def test_ways_to_write_a_file(delimiter, start, end):
-    rows = ['"a, b; c|d"', "1949-01", " 112 ", "x"], ["", "1949-02", "-1.5e2", "y"], ["", "1949-03", "+.5", "z"], [""] * 4
+    rows = (
+        ['"a, b; c|d"', "1949-01", " 112 ", "x"],
+        ["", "1949-02", "-1.5e2", "y"],
+        ["", "1949-03", "+.5", "z"],
+        [""] * 4,
+    )
     lines = [["text", "Date", '"the ""units"""', "more"], *rows]
     text = start + end.join(delimiter.join(line) for line in lines) + end + end
     found = series(text, column='the "units"')
@@ -196,6 +208,19 @@ def test_the_columns_are_found(text, options, column, dates):
 def test_a_bad_file_is_told_where_it_is_bad(data, options, message):
     with pytest.raises(TableError, match=message):
         read_series(data, **options)
+
+
+PIECES = st.sampled_from([*'ab1,;\n\r" ', "-2.5", "3e400", "2020-01", "2020-02-30", "31.12.1999", "NA", "inf"])
+
+
+@hypothesis.given(
+    data=st.lists(PIECES, max_size=40).map(lambda pieces: "".join(pieces).encode()) | st.binary(max_size=40)
+)
+def test_any_bytes_are_a_series_or_an_error(data):
+    with contextlib.suppress(TableError):
+        found = read_series(data)
+        assert np.isfinite(found.values[[0, -1]]).all()
+        assert len(found.lines) == len(found.values)
 
 
 def test_a_message_names_no_hundreds_of_columns():
@@ -285,6 +310,9 @@ def test_uneven_dates_are_told(quick, capsys):
     assert re.search(r"^  66( +[\d.]+){3}$", out, re.MULTILINE)
 
 
+TIE = "The LSTM is no better than the preparation alone."
+
+
 @pytest.mark.parametrize(
     ("rmses", "sentence"),
     [
@@ -314,7 +342,10 @@ def test_uneven_dates_are_told(quick, capsys):
             {"lstm": 10.0, "preparation_alone": 9.0, "last_value": 0.0},
             "The LSTM loses: the last value repeated is better, with a RMSE 100 % below its own.",
         ),
-        ({"lstm": 0.0, "preparation_alone": 0.0, "last_value": 1.0}, "The LSTM is no better than the preparation alone."),
+        (
+            {"lstm": 0.0, "preparation_alone": 0.0, "last_value": 1.0},
+            "The LSTM is no better than the preparation alone.",
+        ),
     ],
     ids=str,
 )
@@ -365,21 +396,31 @@ BAD = [
     (2, "argument --seed: expected a whole number of at least 0, got '-1'", ["--seed", "-1"]),
     (2, "unrecognized arguments: --horizons", ["--horizons", "3"]),
     (1, "cannot read 'absent.csv': no such file or directory", ["absent.csv"]),
-    (1, "cannot read 'folder': is a directory", ["folder"]),
+    (1, "cannot read 'folder': it is a folder", ["folder"]),
     (1, "cannot read 'a\\x00b'", ["a\0b"]),
     (1, "picture.png: expected a CSV file, got binary data", ["picture.png"]),
     (1, "units.csv: no column 'sales'; there are 'month', 'units'", ["units.csv", "--column", "sales"]),
     (1, "text.csv: line 11, column 'units': expected a number, got 'many'", ["text.csv"]),
     (1, "infinite.csv: line 12, column 'units': expected a finite number, got inf", ["infinite.csv"]),
     (1, "column 'units': expected at most a fifth of the values missing, got 20 of 60", ["gaps.csv"]),
-    (1, "column 'units': expected at least 72 values to forecast 24 and to test that on the last 24, got 1", ["one.csv"]),
-    (1, "column 'units': expected at least 72 values to forecast 24 and to test that on the last 24, got 60", ["units.csv"]),
+    (
+        1,
+        "column 'units': expected at least 72 values for a horizon of 24, got 1",
+        ["one.csv"],
+    ),
+    (
+        1,
+        "column 'units': expected at least 72 values for a horizon of 24, got 60, enough for --horizon 20",
+        ["units.csv"],
+    ),
     (1, "column 'units': expected values that differ, got 5.0 everywhere", ["constant.csv", "--horizon", "6"]),
     (1, "zero.csv: line 13, column 'units': --log needs values above 0, got 0", ["zero.csv", "--log"]),
     (1, "season: expected at most 27, half of the 54 values", ["units.csv", "--horizon", "6", "--season", "28"]),
+    (1, "got 60, enough for --horizon 20", ["units.csv", "--horizon", "1000000000000"]),
     (1, "--plot: cannot write 'folder': it is a folder", ["--plot", "folder"]),
     (1, "--plot: cannot write 'absent/a.png': there is no such folder", ["--plot", "absent/a.png"]),
     (1, "--plot: cannot write ''", ["--plot", ""]),
+    (1, "--save: cannot write 'a\\x00b'", ["--save", "a\0b"]),
     (1, "--plot: expected a name that ends in .png, .svg or .pdf, got 'a.xyz'", ["--plot", "a.xyz"]),
     (1, "--plot: expected a name that ends in .png, .svg or .pdf, got 'png'", ["--plot", "png"]),
     (1, "--save: cannot write 'absent/m': there is no such folder", ["--save", "absent/m"]),
@@ -474,7 +515,7 @@ def test_interrupted(capsys, monkeypatch):
 
 def run(*words, **options):
     """`python -m clstm` in the current folder, with this clstm."""
-    environment = {**os.environ, "PYTHONPATH": str(FOLDER.parent), **options.pop("env", {})}
+    environment = {**os.environ, "PYTHONPATH": str(FOLDER.parent), "COLUMNS": "80", **options.pop("env", {})}
     command = [sys.executable, "-m", "clstm", *words]
     return subprocess.run(command, capture_output=True, text=True, env=environment, **options)
 
@@ -507,6 +548,7 @@ def test_names_that_the_terminal_has_no_letters_for():
     assert "column St\\xfcck \\u2602" in told.stdout
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no broken pipes")
 def test_nobody_reads_the_output():
     command = [sys.executable, "-m", "clstm", "forecast", "--plot", "a.png"]
     environment = {**os.environ, "PYTHONPATH": str(FOLDER.parent)}

@@ -241,9 +241,10 @@ def test_the_band_holds_the_share_of_the_errors_it_was_made_from(rng):
     band = Band.of(errors)
     assert band.growth == pytest.approx(0.5, abs=0.1)  # of a random walk
     for level in LEVELS[[5, 50, 80, 95]]:
-        inside = np.abs(errors[np.isfinite(errors)]) <= np.broadcast_to(band.half_widths(level, 20), errors.shape)[
-            np.isfinite(errors)
-        ]
+        inside = (
+            np.abs(errors[np.isfinite(errors)])
+            <= np.broadcast_to(band.half_widths(level, 20), errors.shape)[np.isfinite(errors)]
+        )
         assert inside.mean() == pytest.approx(level, abs=2e-3)
 
 
@@ -434,7 +435,7 @@ def test_a_series_that_does_not_fit_is_refused_and_changes_nothing(error, messag
 def test_a_series_too_short_for_a_back_test_is_told_so():
     with pytest.raises(ValueError, match="at least 27 values to forecast 3 and to test that on the last 3, got 26"):
         Forecaster(3).backtest(waves(26, 12))
-    with pytest.raises(ValueError, match="everywhere .in the back-test, which knows the first 97 of 100 values"):
+    with pytest.raises(ValueError, match=r"everywhere \(in the back-test, which knows the first 97 of 100 values"):
         Forecaster(3).backtest(with_value(7, slice(97)))
 
 
