@@ -10,7 +10,7 @@ Arrays are batch-first, (N, T, F): sequences, steps, features.
 
 from .config import get_num_threads, set_backend, set_num_threads, show_config
 from .layer import Layer, Tape, load
-from .layers import Dense, Embedding, Pool
+from .layers import Dense, Embedding, Ensemble, Pool
 from .lstm import LSTM, LSTMCell, Trace
 from .network import Network
 from .optimizers import SGD, Adam, AdamW
@@ -25,6 +25,7 @@ __all__ = [
     "AdamW",
     "Dense",
     "Embedding",
+    "Ensemble",
     "LSTMCell",
     "Layer",
     "Network",

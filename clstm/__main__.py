@@ -12,7 +12,7 @@ import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from . import __version__
-from .commands import CommandError, add_forecast
+from .commands.forecast import CommandError, add_forecast
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

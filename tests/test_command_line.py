@@ -15,10 +15,12 @@ import pytest
 from hypothesis import strategies as st
 
 import clstm
-from clstm import _report, commands, forecasting
+from clstm import forecasting
 from clstm.__main__ import main
-from clstm._dates import read_dates
-from clstm._tables import TableError, read_series
+from clstm.commands import forecast as command
+from clstm.commands import report
+from clstm.commands.dates import read_dates
+from clstm.commands.tables import TableError, read_series
 from clstm.forecasting import Forecaster
 
 FOLDER = Path(clstm.__file__).parent
@@ -350,7 +352,7 @@ TIE = "The LSTM is no better than the preparation alone."
     ids=str,
 )
 def test_the_verdict_is_honest(rmses, sentence):
-    assert _report.verdict(rmses) == sentence
+    assert report.verdict(rmses) == sentence
 
 
 def test_a_loss_is_printed(quick, capsys):
@@ -378,7 +380,7 @@ def test_a_loss_is_printed(quick, capsys):
     ids=str,
 )
 def test_numbers_show_what_matters(values, size, texts):
-    assert list(map(_report.formatter(np.array(values), size, 3), values)) == texts
+    assert list(map(report.formatter(np.array(values), size, 3), values)) == texts
 
 
 # Bad input
@@ -473,7 +475,7 @@ def test_files_that_may_not_be_written(capsys, monkeypatch):
     def refuse(dir):
         raise OSError(errno.EROFS, "Read-only file system", str(dir))
 
-    monkeypatch.setattr(commands.tempfile, "TemporaryFile", refuse)
+    monkeypatch.setattr(command.tempfile, "TemporaryFile", refuse)
     assert main(["forecast", "--save", "new.safetensors"]) == 1
     assert "--save: cannot write 'new.safetensors': read-only file system" in capsys.readouterr().err
     assert os.listdir() == ["mine.png"]
@@ -487,7 +489,7 @@ def test_a_disk_that_fills_up_leaves_the_old_file(quick, capsys, monkeypatch):
     def full(source, target):
         raise OSError(errno.ENOSPC, "No space left on device", source, target)
 
-    monkeypatch.setattr(commands.os, "replace", full)
+    monkeypatch.setattr(command.os, "replace", full)
     assert main(["forecast", "units.csv", "--horizon", "6", "--plot", "old.png"]) == 1
     assert "cannot write 'old.png': no space left on device" in capsys.readouterr().err
     assert Path("old.png").read_text() == "old"

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import clstm
-from clstm import _season, _series, forecasting, safetensors
-from clstm._forecasts import LEVELS, Band
-from clstm._series import Plan, Preparation
-from clstm.forecasting import Forecaster
+from clstm import safetensors
+from clstm.forecasting import Forecaster, forecaster, least_values, season, series
+from clstm.forecasting.results import LEVELS, Band
+from clstm.forecasting.series import Plan, Preparation
 from clstm.layers import Ensemble
 
 SMALL = {"networks": 1, "epochs": 1}  # where the quality of the networks does not matter
@@ -21,8 +21,8 @@ SMALL = {"networks": 1, "epochs": 1}  # where the quality of the networks does n
 def waves(n, period, noise=0.0, seed=0):
     """A level, two harmonics of a period, and noise."""
     t = np.arange(n)
-    season = 3 * np.sin(2 * np.pi * t / period) + np.cos(4 * np.pi * t / period + 1)
-    return 20 + season + noise * np.random.default_rng(seed).standard_normal(n)
+    wave = 3 * np.sin(2 * np.pi * t / period) + np.cos(4 * np.pi * t / period + 1)
+    return 20 + wave + noise * np.random.default_rng(seed).standard_normal(n)
 
 
 def airline():
@@ -41,12 +41,12 @@ def clstm_folder():
 
 def test_gaps_are_interpolated_and_the_ends_continued():
     y = np.array([np.nan, 1, np.nan, np.nan, 4, np.nan])
-    assert _series.fill_gaps(y).tolist() == [1, 1, 2, 3, 4, 4]
+    assert series.fill_gaps(y).tolist() == [1, 1, 2, 3, 4, 4]
 
 
 @pytest.mark.parametrize("largest", [5e-324, 1e-300, 0.3, 1.0, 144.0, 1e300, 1.7e308])
 def test_the_unit_is_a_power_of_two_just_below_the_largest_value(largest):
-    unit = _series.unit_of(np.array([0.0, np.nan, -largest]))
+    unit = series.unit_of(np.array([0.0, np.nan, -largest]))
     assert math.frexp(unit)[0] == 0.5
     assert 1 <= largest / unit < 2
 
@@ -54,24 +54,24 @@ def test_the_unit_is_a_power_of_two_just_below_the_largest_value(largest):
 @pytest.mark.parametrize("power", [0, 0.5, 1])
 def test_the_power_is_that_which_makes_the_spread_even(power, rng):
     level = np.repeat(np.linspace(20, 80, 30), 12)
-    x = _series.transform(level, power) * (1 + 0 * level)
-    x = x + 0.1 * _series.transform(20.0, power) * np.tile(np.sin(np.arange(12)), 30) + 0.01 * rng.standard_normal(360)
-    assert _series.choose_power(_series.inverse(x, power)) == power
+    x = series.transform(level, power) * (1 + 0 * level)
+    x = x + 0.1 * series.transform(20.0, power) * np.tile(np.sin(np.arange(12)), 30) + 0.01 * rng.standard_normal(360)
+    assert series.choose_power(series.inverse(x, power)) == power
 
 
 def test_there_is_no_transform_for_even_spread_negative_values_or_too_few_cycles(rng):
     even = 50 + rng.standard_normal(360)
     growing = np.exp(np.linspace(0, 3, 360)) * (1 + 0.1 * np.sin(np.arange(360)))
-    assert _series.choose_power(growing) == 0
+    assert series.choose_power(growing) == 0
     for y in (even, growing - 2, growing[:35]):
-        assert _series.choose_power(y) == 1
-    assert _series.choose_power(np.where(np.arange(360) == 5, 0, growing)) == 0.5
+        assert series.choose_power(y) == 1
+    assert series.choose_power(np.where(np.arange(360) == 5, 0, growing)) == 0.5
 
 
 @pytest.mark.parametrize("power", [0, 0.5, 1])
 def test_a_transform_and_its_inverse(power, rng):
     y = rng.uniform(0.1, 9, 100)
-    np.testing.assert_allclose(_series.inverse(_series.transform(y, power), power), y, rtol=1e-14)
+    np.testing.assert_allclose(series.inverse(series.transform(y, power), power), y, rtol=1e-14)
 
 
 # Season
@@ -80,7 +80,7 @@ def test_a_transform_and_its_inverse(power, rng):
 @pytest.mark.parametrize("period", [4, 7, 12, 24, 52.18])
 @pytest.mark.parametrize("noise", [0.0, 0.5])
 def test_a_season_is_found(period, noise):
-    found = _season.find_season(waves(round(10 * period), period, noise))
+    found = season.find_season(waves(round(10 * period), period, noise))
     assert found.period == pytest.approx(period, rel=2e-3)
     assert found.skill > 0.9
 
@@ -89,26 +89,26 @@ def test_a_season_is_found(period, noise):
 def test_noise_and_random_walks_have_no_season(seed):
     noise = np.random.default_rng(seed).standard_normal(200)
     for x in (noise, np.cumsum(noise)):
-        assert _season.find_season(x).skill < _series.SEASON_SKILL
+        assert season.find_season(x).skill < series.SEASON_SKILL
 
 
 @pytest.mark.parametrize("x", [np.arange(60.0), np.arange(60.0) ** 2], ids=["line", "parabola"])
 def test_a_trend_has_no_season(x):
-    assert _season.find_season(x) == _season.NO_SEASON
+    assert season.find_season(x) == season.NO_SEASON
 
 
 @pytest.mark.parametrize(("n", "period"), [(90, 12.0), (100, 7.0), (61, 2.0), (80, 24.01), (300, 52.18)])
 def test_the_skill_of_a_season_is_that_of_a_fit_at_each_origin(n, period):
     x = waves(n, period, noise=1.0) + np.linspace(0, 5, n) ** 2
-    counts = [terms for terms in _season.TERMS if 2 * terms <= period]
-    fast = _season.season_skills(x, period, counts)
+    counts = [terms for terms in season.TERMS if 2 * terms <= period]
+    fast = season.season_skills(x, period, counts)
 
     def detrended(x):
         t = np.linspace(-1, 1, len(x))
         return x - np.polyval(np.polyfit(t, x, 2), t)
 
     for terms, skill in zip(counts, fast, strict=True):
-        table, z = _season.fourier(np.arange(n), period, terms), detrended(x)
+        table, z = season.fourier(np.arange(n), period, terms), detrended(x)
         wrong = 0.0
         for start in range(n // 2, n, round(period)):
             now = slice(start, start + round(period))
@@ -118,24 +118,24 @@ def test_the_skill_of_a_season_is_that_of_a_fit_at_each_origin(n, period):
 
 
 def test_the_waves_of_half_the_period_have_no_sine():
-    assert _season.fourier(np.arange(8), 4, 2).shape == (8, 3)
-    assert np.linalg.matrix_rank(_season.fourier(np.arange(8), 4, 2)) == 3
+    assert season.fourier(np.arange(8), 4, 2).shape == (8, 3)
+    assert np.linalg.matrix_rank(season.fourier(np.arange(8), 4, 2)) == 3
 
 
 @pytest.mark.parametrize("n", [60, 600], ids="n={}".format)
 def test_the_season_weights_are_those_of_weighted_least_squares(n, rng):
     x = waves(n, 12, noise=0.3) + np.cumsum(rng.standard_normal(n))
     age = (n - 1 - np.arange(1, n)) / 12
-    rows = np.column_stack([np.ones(n - 1), np.diff(_season.fourier(np.arange(n), 12, 3), axis=0)])
-    root = np.sqrt(_season.MEMORY**age)
+    rows = np.column_stack([np.ones(n - 1), np.diff(season.fourier(np.arange(n), 12, 3), axis=0)])
+    root = np.sqrt(season.MEMORY**age)
     slow = np.linalg.lstsq(rows * root[:, None], np.diff(x) * root, rcond=None)[0][1:]
-    np.testing.assert_allclose(_season.season_weights(x, 12, 3), slow, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(season.season_weights(x, 12, 3), slow, rtol=0, atol=1e-5)
 
 
 def test_a_pure_season_is_learnt_exactly_whatever_the_drift():
     x = waves(80, 12) + 0.7 * np.arange(80)
-    season = _season.fourier(np.arange(100), 12, 2) @ _season.season_weights(x, 12, 2)
-    np.testing.assert_allclose(np.diff(waves(100, 12)), np.diff(season), rtol=0, atol=1e-9)
+    found = season.fourier(np.arange(100), 12, 2) @ season.season_weights(x, 12, 2)
+    np.testing.assert_allclose(np.diff(waves(100, 12)), np.diff(found), rtol=0, atol=1e-9)
 
 
 # Differences
@@ -144,8 +144,8 @@ def test_a_pure_season_is_learnt_exactly_whatever_the_drift():
 @pytest.mark.parametrize("seed", range(5))
 def test_random_walks_need_differences_and_noise_does_not(seed):
     noise = np.random.default_rng(seed).standard_normal(200)
-    assert _series.needs_difference(np.cumsum(noise + 0.2), 12)
-    assert not _series.needs_difference(noise, 12)
+    assert series.needs_difference(np.cumsum(noise + 0.2), 12)
+    assert not series.needs_difference(noise, 12)
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -158,7 +158,7 @@ def test_the_need_for_differences_is_that_of_a_loop_over_the_origins(seed):
         future = r[i : i + 7]
         level += np.mean((future - r[:i].mean()) ** 2)
         drift += np.mean((future - r[i - 1] - (r[i - 1] - r[0]) / (i - 1) * steps[: len(future)]) ** 2)
-    assert _series.needs_difference(r, 7) == (drift < level)
+    assert series.needs_difference(r, 7) == (drift < level)
 
 
 # Plan and preparation
@@ -185,29 +185,29 @@ def test_gaps_follow_the_season():
     gappy[[30, 31, 32, 60, 61]] = np.nan
     plan = Plan(16.0, 1, 12.0, 2, 1.0, True, False, 12)
     rest = Preparation.learn(gappy, plan).rest(gappy)
-    straight = _series.fill_gaps(gappy) - (y - 20)
+    straight = series.fill_gaps(gappy) - (y - 20)
     assert np.ptp(rest) < 0.3 * np.ptp(straight)
 
 
 def test_what_is_known_about_a_season_is_taken():
     y = waves(120, 12, noise=0.5)
-    found = _series.make_plan(y, 6)
+    found = series.make_plan(y, 6)
     assert (found.period, found.seasonal, found.window) == (12, True, 12)
-    given = _series.make_plan(y, 6, season=7)
+    given = series.make_plan(y, 6, season=7)
     assert (given.period, given.seasonal) == (7, True)
     for none in (0, 1):
-        plan = _series.make_plan(y, 6, season=none)
+        plan = series.make_plan(y, 6, season=none)
         assert (plan.period, plan.terms, plan.seasonal) == (None, 0, False)
-    assert _series.make_plan(y, 6, log=True).power == 0
-    assert _series.make_plan(np.exp(y), 6, log=False).power == 1
-    assert _series.make_plan(y, 6, window=5).window == 5
+    assert series.make_plan(y, 6, log=True).power == 0
+    assert series.make_plan(np.exp(y), 6, log=False).power == 1
+    assert series.make_plan(y, 6, window=5).window == 5
 
 
 # Networks
 
 
 def test_windows_are_followed_by_their_targets():
-    x, y = forecasting.windows(np.arange(6.0), 4)
+    x, y = forecaster.windows(np.arange(6.0), 4)
     assert x[:, :, 0].tolist() == [[0, 1, 2, 3], [1, 2, 3, 4]]
     assert y.tolist() == [[4], [5]]
 
@@ -216,7 +216,7 @@ def test_what_a_network_says_is_what_it_sees_next():
     def fibonacci(x):
         return x[:, -1] + x[:, -2]
 
-    told = forecasting.feed_back(fibonacci, np.array([[9.0, 1, 1], [9, 2, 1]]), 5)
+    told = forecaster.feed_back(fibonacci, np.array([[9.0, 1, 1], [9, 2, 1]]), 5)
     assert told.tolist() == [[2, 3, 5, 8, 13], [3, 4, 7, 11, 18]]
 
 
@@ -227,9 +227,9 @@ def test_the_steps_of_a_training_are_bounded(rows, monkeypatch):
     def fit(self, x, y, epochs, batch_size, progress):
         steps.append(epochs * math.ceil(len(x) / batch_size))
 
-    monkeypatch.setattr(forecasting.Trainer, "fit", fit)
-    forecasting.trained(np.zeros((rows, 12, 1)), np.zeros((rows, 1)), 4, 10, np.random.default_rng(0))
-    assert steps == [min(10 * math.ceil(rows / 32), forecasting.MOST_STEPS)] or 150 < steps[0] <= forecasting.MOST_STEPS
+    monkeypatch.setattr(forecaster.Trainer, "fit", fit)
+    forecaster.trained(np.zeros((rows, 12, 1)), np.zeros((rows, 1)), 4, 10, np.random.default_rng(0))
+    assert steps == [min(10 * math.ceil(rows / 32), forecaster.MOST_STEPS)] or 150 < steps[0] <= forecaster.MOST_STEPS
 
 
 # Band
@@ -281,7 +281,7 @@ def test_what_only_a_network_can_learn_is_learnt():
 
 @pytest.mark.parametrize("horizon", [1, 2, 12])
 def test_the_smallest_series_that_is_accepted_works(horizon, rng):
-    n = forecasting.least_values(horizon)
+    n = least_values(horizon)
     model = Forecaster(horizon, **SMALL).fit(rng.standard_normal(n))
     assert all(np.isfinite(line).all() and line.shape == (horizon,) for line in model.predict())
     test = Forecaster(horizon, **SMALL).backtest(rng.standard_normal(n + horizon))

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ._report import backtest_lines, forecast_lines, plan_lines, series_lines
-from ._tables import Series, TableError, read_series
+from .report import backtest_lines, forecast_lines, plan_lines, series_lines
+from .tables import Series, TableError, read_series
 
 if TYPE_CHECKING:
-    from .forecasting import Backtest, Forecast, Forecaster
+    from ..forecasting import Backtest, Forecast, Forecaster
 
 SAMPLE = "airline.csv"  # monthly airline passengers; clstm/data/README.md says where it comes from
 
@@ -161,7 +161,7 @@ def steps_of(series, horizon):
 def input_of(path):
     """Name and bytes of the file, or of the one that comes with the package."""
     if path is None:
-        sample = importlib.resources.files(__package__).joinpath("data", SAMPLE)
+        sample = importlib.resources.files("clstm").joinpath("data", SAMPLE)
         return f"{SAMPLE} (comes with clstm)", sample.read_bytes()
     try:
         if os.path.isdir(path):
@@ -182,7 +182,7 @@ def check_above_zero(args, name, series):
 
 def learn(args, name, series):
     """Back-test and forecast."""
-    from .forecasting import Forecaster  # not before it is clear that there is something to learn
+    from ..forecasting import Forecaster  # not before it is clear that there is something to learn
 
     model = Forecaster(args.horizon, season=args.season, log=args.log, seed=args.seed)
     needs_test = not args.quiet or args.plot is not None
@@ -199,7 +199,7 @@ def learn(args, name, series):
 
 def check_length(horizon, name, series, needs_test):
     """Raises CommandError if there are too few values; says for which horizon they would do."""
-    from .forecasting import least_values
+    from ..forecasting import least_values
 
     def needed(horizon):
         return least_values(horizon) + horizon * needs_test
@@ -281,7 +281,7 @@ def drawn(args, result):
     """The picture as bytes."""
     from matplotlib.figure import Figure
 
-    from . import plot
+    from .. import plot
 
     figure = Figure(figsize=(9, 5), layout="constrained")
     plot.forecast(

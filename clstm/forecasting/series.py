@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._season import NO_SEASON, find_season, fourier, season_weights
+from .season import NO_SEASON, find_season, fourier, season_weights
 
 MOST_GAPS = 0.2  # of all values
 MOST_ORIGINS = 200  # from which a contest foretells

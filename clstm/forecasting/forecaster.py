@@ -1,21 +1,4 @@
-"""Forecasts of a series: the preparation takes out what repeats, networks learn what is left, a back-test judges.
-
->>> import numpy as np
->>> from clstm.forecasting import Forecaster
->>> t = np.arange(120)
->>> y = np.exp(0.01 * t) * (10 + np.sin(2 * np.pi * t / 12))
->>> model = Forecaster(horizon=6).fit(y)
->>> forecast = model.predict(level=0.9)
->>> true = np.exp(0.01 * np.arange(120, 126)) * (10 + np.sin(2 * np.pi * np.arange(120, 126) / 12))
->>> bool(np.abs(forecast.mean / true - 1).max() < 0.01)
-True
-
-(a) `Preparation` (in `clstm/_series.py`) makes the series small and even. The networks learn its next value from a
-    window of the last ones; the mean of several networks is the forecast, and is fed back for the steps behind it.
-(b) The band comes from errors on values that networks of their own, trained for that, have not seen.
-(c) Everything that `predict` needs is a handful of numbers beside the networks, so that a saved forecaster gives the
-    same bits as the one that was fitted.
-"""
+"""The forecaster: prepares, trains, predicts, and judges itself by a back-test."""
 
 from __future__ import annotations
 
@@ -25,23 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import _arrays, _forecaster_file, safetensors
-from ._forecasts import Backtest, Band, Fitted, Forecast, least_values, mae, rmse
-from ._series import MOST_GAPS, Plan, Preparation, fill_gaps, make_plan
-from .layer import load
-from .layers import Dense, Ensemble, Pool
-from .lstm import LSTM
-from .network import Network
-from .optimizers import AdamW
-from .progress import bar as bar_of
-from .trainer import Trainer
+from .. import _arrays, safetensors
+from ..layer import load
+from ..layers import Dense, Ensemble, Pool
+from ..lstm import LSTM
+from ..network import Network
+from ..optimizers import AdamW
+from ..progress import bar as bar_of
+from ..trainer import Trainer
+from . import file
+from .results import Backtest, Band, Fitted, Forecast, least_values, mae, rmse
+from .series import MOST_GAPS, Plan, Preparation, fill_gaps, make_plan
 
 if TYPE_CHECKING:
     import os
 
     from numpy.typing import ArrayLike
-
-__all__ = ["Backtest", "Forecast", "Forecaster", "least_values", "mae", "rmse"]
 
 BATCH = 32
 MOST_STEPS = 300  # of training for one network, so that the time is bounded for long series
@@ -149,7 +131,7 @@ class Forecaster:
         -------
         dict
         """
-        return {name: getattr(self, name) for name in _forecaster_file.OPTIONS}
+        return {name: getattr(self, name) for name in file.OPTIONS}
 
     @property
     def plan(self) -> Plan:
@@ -342,8 +324,8 @@ class Forecaster:
         OSError
             The file cannot be written; an older one is as it was.
         """
-        text = _forecaster_file.written(self.options(), self._learnt())
-        self.net.save(path, metadata={_forecaster_file.ENTRY: text})
+        text = file.written(self.options(), self._learnt())
+        self.net.save(path, metadata={file.ENTRY: text})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Forecaster:
@@ -366,14 +348,14 @@ class Forecaster:
         """
         net = load(path)
         with safetensors.Reader(path) as reader:
-            if _forecaster_file.ENTRY not in reader.metadata:
-                raise reader.error(f"no forecaster: its metadata have no entry {_forecaster_file.ENTRY!r}")
+            if file.ENTRY not in reader.metadata:
+                raise reader.error(f"no forecaster: its metadata have no entry {file.ENTRY!r}")
             try:
-                options, fitted = _forecaster_file.read(reader.metadata[_forecaster_file.ENTRY])
+                options, fitted = file.read(reader.metadata[file.ENTRY])
                 self = cls(**options)
-                _forecaster_file.check(self.horizon, fitted, net)
+                file.check(self.horizon, fitted, net)
             except (TypeError, ValueError, KeyError, AttributeError, RecursionError) as error:
-                raise reader.error(f"the entry {_forecaster_file.ENTRY!r} does not fit: {error!r:.200}") from error
+                raise reader.error(f"the entry {file.ENTRY!r} does not fit: {error!r:.200}") from error
         self.net, self._fitted = net, fitted
         return self
 

@@ -7,11 +7,11 @@ import sys
 
 import numpy as np
 
-from . import _arrays
-from ._forecasts import LEVELS, Band, Fitted, least_values
-from ._season import TERMS, columns
-from ._series import Plan, Preparation
-from .layers import Ensemble
+from .. import _arrays
+from ..layers import Ensemble
+from .results import LEVELS, Band, Fitted, least_values
+from .season import TERMS, columns
+from .series import Plan, Preparation
 
 ENTRY = "clstm.forecaster"  # its name among the metadata of the file
 FORMAT = 1

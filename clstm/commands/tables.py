@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._dates import Dates, read_dates
+from .dates import Dates, read_dates
 
 DELIMITERS = ",;\t|"
 ABSENT = {"", "na", "n/a", "nan", "null", "none", "-", "?"}

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._series import Preparation
+from .series import Preparation
 
 LEAST_VALUES = 24  # to learn from
 LEVELS = np.linspace(0, 1, 101)
