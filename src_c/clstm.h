@@ -40,12 +40,12 @@ extern "C" {
 
 typedef enum {
     CLSTM_OK = 0,
-    CLSTM_BAD_SIZE,      /* a size is below its least value */
-    CLSTM_TOO_LARGE,     /* a buffer would have more bytes, or a BLAS call larger sizes, than their integers hold */
-    CLSTM_BAD_LENGTH,    /* a sequence length is negative or more than T */
-    CLSTM_BAD_INDEX,     /* a token or class index is out of range */
-    CLSTM_BAD_OPTION,    /* a dtype, backend, instruction set or mode that does not exist here */
-    CLSTM_STATUS_COUNT   /* the number of statuses, not one of them */
+    CLSTM_BAD_SIZE,    /* a size is below its least value */
+    CLSTM_TOO_LARGE,   /* a buffer would have more bytes, or a BLAS call larger sizes, than their integers hold */
+    CLSTM_BAD_LENGTH,  /* a sequence length is negative or more than T */
+    CLSTM_BAD_INDEX,   /* a token or class index is out of range */
+    CLSTM_BAD_OPTION,  /* a dtype, backend, instruction set or mode that does not exist here */
+    CLSTM_STATUS_COUNT /* the number of statuses, not one of them */
 } clstm_status;
 
 /* A static English sentence, never NULL. */
@@ -103,7 +103,7 @@ int clstm_threads_running(void);
 /* A batch of sequences, all T steps long or each of its own length. Row n has the steps 0 .. lengths[n]-1; what lies
  * beyond is never read, and outputs there are zero. A length of 0 is allowed: the final state is the initial one. */
 typedef struct clstm_batch {
-    ptrdiff_t N, T;          /* at least 1 */
+    ptrdiff_t N, T;           /* at least 1 */
     const ptrdiff_t *lengths; /* [N], each 0 .. T; NULL: all T */
 } clstm_batch;
 
@@ -139,7 +139,7 @@ typedef struct clstm_state {
 } clstm_state;
 
 typedef struct clstm_lstm_bytes {
-    size_t tape;             /* forward, backward and trace */
+    size_t tape;                     /* forward, backward and trace */
     size_t forward, infer, backward; /* scratch of each */
 } clstm_lstm_bytes;
 
@@ -260,8 +260,8 @@ typedef struct clstm_adam_options {
     int decoupled;
     int64_t step;
 } clstm_adam_options;
-clstm_status clstm_adam(const clstm_runtime *runtime, clstm_dtype dtype, ptrdiff_t n,
-                        const clstm_adam_options *options, void *w, const void *g, void *m, void *v);
+clstm_status clstm_adam(const clstm_runtime *runtime, clstm_dtype dtype, ptrdiff_t n, const clstm_adam_options *options,
+                        void *w, const void *g, void *m, void *v);
 
 /* ---- activations, for tests and teaching ------------------------------------------------------------------------ */
 

@@ -3,10 +3,10 @@
 
 #if CLSTM_ARM
 #include <arm_neon.h>
-#define GATE_ROWS 4     /* 32 registers */
+#define GATE_ROWS 4 /* 32 registers */
 #define PRODUCT_VECTORS 4
 #else
-#define GATE_ROWS 2     /* 16 registers */
+#define GATE_ROWS 2 /* 16 registers */
 #define PRODUCT_VECTORS 2
 #endif
 #define PRODUCT_ROWS 4

@@ -34,10 +34,8 @@ CLSTM_INLINE struct unit unit_backward(struct unit u, vec c_prev, vec dh, vec dc
 
 /* Loads and stores of H elements in memory of the caller, which is not padded. */
 CLSTM_INLINE void store_units(real *row, ptrdiff_t unit, ptrdiff_t hidden, vec v) {
-    if (unit + V <= hidden)
-        store(row + unit, v);
-    else
-        store_part(row + unit, v, hidden - unit);
+    if (unit + V <= hidden) store(row + unit, v);
+    else store_part(row + unit, v, hidden - unit);
 }
 
 CLSTM_INLINE vec load_units(const real *row, ptrdiff_t unit, ptrdiff_t hidden) {
@@ -73,18 +71,16 @@ CLSTM_INLINE void gate_tile(const struct gate_rows *s, const int R, const int P,
     for (int i = 0; i < s->terms; i++) add_term(sums, R, P, 4, &s->term[i], row, panel);
     /* A second array, because a variable index would drive the sums themselves out of the registers. */
     vec z[MAX_ROWS][4];
-    CLSTM_UNROLL for (int i = 0; i < R * P; i++) {
-        CLSTM_UNROLL for (int j = 0; j < 4; j++) z[i][j] = sums[i][j];
-    }
+    CLSTM_UNROLL for (int i = 0; i < R * P; i++) { CLSTM_UNROLL for (int j = 0; j < 4; j++) z[i][j] = sums[i][j]; }
     for (int r = 0; r < R; r++)
         for (int p = 0; p < P; p++) finish_unit(s, z[r * P + p], row + r, (panel + p) * V);
 }
 
 typedef void gate_tile_function(const struct gate_rows *, ptrdiff_t row, ptrdiff_t panel);
 
-#define GATE_TILE(R, P)                                                                                     \
-    CLSTM_NOINLINE void gate_tile_##R##_##P(const struct gate_rows *s, ptrdiff_t row, ptrdiff_t panel) {    \
-        gate_tile(s, R, P, row, panel);                                                                     \
+#define GATE_TILE(R, P)                                                                                  \
+    CLSTM_NOINLINE void gate_tile_##R##_##P(const struct gate_rows *s, ptrdiff_t row, ptrdiff_t panel) { \
+        gate_tile(s, R, P, row, panel);                                                                  \
     }
 GATE_TILE(1, 1)
 GATE_TILE(2, 1)
@@ -120,7 +116,8 @@ struct wide_gate_tile {
 };
 static const struct wide_gate_tile wide_gate_tiles[GATE_ROWS] = {
 #if GATE_ROWS >= 4
-    {gate_tile_1_4, 4}, {gate_tile_2_2, 2},
+    {gate_tile_1_4, 4},
+    {gate_tile_2_2, 2},
 #else
     {gate_tile_1_2, 2},
 #endif
@@ -149,8 +146,11 @@ static void gate_rows_backward_kernel(const struct gate_rows_backward *s) {
         for (ptrdiff_t unit = 0; unit < s->hidden; unit += V) {
             const ptrdiff_t at = row * ld + unit;
             real *gates = s->gates + row * 4 * ld + unit;
-            const struct unit u = {.i = load(gates), .f = load(gates + ld), .g = load(gates + 2 * ld),
-                                   .o = load(gates + 3 * ld), .c = load(s->c + at)};
+            const struct unit u = {.i = load(gates),
+                                   .f = load(gates + ld),
+                                   .g = load(gates + 2 * ld),
+                                   .o = load(gates + 3 * ld),
+                                   .c = load(s->c + at)};
             vec dh = load(s->dh + at);
             if (s->dy) dh += load_units(s->dy[row], unit, s->hidden);
             const struct unit d = unit_backward(u, load(s->c_prev + at), dh, load(s->dc + at));

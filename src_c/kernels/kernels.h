@@ -57,8 +57,8 @@ struct gate_rows {
     const real *z;               /* start of the sums, or NULL: start from bias */
     real *gates;                 /* out: i f g o, may be z; NULL: not wanted */
     const real *c_prev;
-    real *c; /* out, may be c_prev */
-    real *h; /* out, must not be a row of a term */
+    real *c;        /* out, may be c_prev */
+    real *h;        /* out, must not be a row of a term */
     real *const *y; /* out: a second copy of the first H elements of h, or NULL */
     ptrdiff_t panel_begin, panel_end;
 };
@@ -101,9 +101,9 @@ struct adam_update {
 
 struct kernels {
     const char *name;
-    ptrdiff_t lanes;          /* V */
-    ptrdiff_t product_rows;   /* height of a full tile of `product`: the width of its packed A tiles */
-    int product_vectors;      /* vectors in a full panel of `product` */
+    ptrdiff_t lanes;        /* V */
+    ptrdiff_t product_rows; /* height of a full tile of `product`: the width of its packed A tiles */
+    int product_vectors;    /* vectors in a full panel of `product` */
 
     /* W [4H, k], rows in the order i f g o: rows become lanes, dst[p][k][j][lane] = W[j H + p V + lane][k]; lanes of
      * units at or beyond H hold 0. */

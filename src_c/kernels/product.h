@@ -51,12 +51,11 @@ CLSTM_INLINE void product_tile(const struct product *s, const int R, const int P
 
 typedef void product_tile_function(const struct product *, ptrdiff_t row, ptrdiff_t panel);
 
-#define PRODUCT_TILE(R, P, NV)                                                                              \
+#define PRODUCT_TILE(R, P, NV)                                                                                   \
     CLSTM_NOINLINE void product_tile_##R##_##P##_##NV(const struct product *s, ptrdiff_t row, ptrdiff_t panel) { \
-        product_tile(s, R, P, NV, row, panel);                                                              \
+        product_tile(s, R, P, NV, row, panel);                                                                   \
     }
-#define PRODUCT_TILES(NV) \
-    PRODUCT_TILE(1, 1, NV) PRODUCT_TILE(2, 1, NV) PRODUCT_TILE(3, 1, NV) PRODUCT_TILE(4, 1, NV)
+#define PRODUCT_TILES(NV) PRODUCT_TILE(1, 1, NV) PRODUCT_TILE(2, 1, NV) PRODUCT_TILE(3, 1, NV) PRODUCT_TILE(4, 1, NV)
 #define PRODUCT_TILE_NAMES(NV) \
     product_tile_1_1_##NV, product_tile_2_1_##NV, product_tile_3_1_##NV, product_tile_4_1_##NV
 

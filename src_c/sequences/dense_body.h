@@ -120,7 +120,8 @@ static void dense_forward_blas(const struct dense *it) {
             memcpy(gathered + i * it->in, sequence_row(it, it->x, q0 + i), (size_t)it->in * sizeof(real));
             if (it->b) memcpy(y + i * it->out, it->b, (size_t)it->out * sizeof(real));
         }
-        clstm_gemm_row_major(&it->runtime->blas, dtype, n, it->out, it->in, (clstm_matrix){gathered, it->in, CLSTM_PLAIN},
+        clstm_gemm_row_major(&it->runtime->blas, dtype, n, it->out, it->in,
+                             (clstm_matrix){gathered, it->in, CLSTM_PLAIN},
                              (clstm_matrix){it->w, it->in, CLSTM_TRANSPOSED}, it->b ? 1 : 0, y, it->out);
     }
 }

@@ -53,8 +53,8 @@ clstm_status clstm_lstm_backward(const clstm_runtime *runtime, const clstm_lstm 
                                  void *scratch) {
     const clstm_status status = check_call(runtime, lstm, batch);
     if (status) return status;
-    (lstm->dtype == CLSTM_F32 ? lstm_backward_f32 : lstm_backward_f64)(runtime, lstm, batch, weights, x, dy, dfinal,
-                                                                       dx, dinitial, grads, tape, scratch);
+    (lstm->dtype == CLSTM_F32 ? lstm_backward_f32 : lstm_backward_f64)(runtime, lstm, batch, weights, x, dy, dfinal, dx,
+                                                                       dinitial, grads, tape, scratch);
     return CLSTM_OK;
 }
 

@@ -16,7 +16,7 @@ struct reverse_pass {
     int reverse;
     struct layer_tape tape;
     struct input input; /* what the layer read */
-    struct located dy;     /* gradient of its outputs: H elements of each row; base NULL: zero */
+    struct located dy;  /* gradient of its outputs: H elements of each row; base NULL: zero */
     const clstm_weights *weights;
     const clstm_gradients *grads;
     real *recurrent[4];    /* w_hh by gate, column panels: dh = dz w_hh */
@@ -105,8 +105,8 @@ static void carry_native(const struct reverse_pass *pass, struct backward_worker
         .vectors = kernels->product_vectors,
     };
     for (int gate = 0; gate < 4; gate++)
-        product.term[gate] = (struct term){worker->rows, gate * shape->ld, 1, shape->H, pass->recurrent[gate],
-                                           shape->H * product.panel_step};
+        product.term[gate] = (struct term){worker->rows, gate * shape->ld,      1,
+                                           shape->H,     pass->recurrent[gate], shape->H * product.panel_step};
     kernels->product(&product);
 }
 
@@ -203,8 +203,8 @@ struct backward_layer {
     struct reverse_pass pass[2];
     struct located dx; /* gradient of the layer's input in the order of time; base NULL: not wanted */
     struct backward_worker *worker;
-    ptrdiff_t blocks;  /* of rows, per direction */
-    ptrdiff_t share;   /* rows of a weight gradient per task */
+    ptrdiff_t blocks; /* of rows, per direction */
+    ptrdiff_t share;  /* rows of a weight gradient per task */
     ptrdiff_t weight_tasks, dx_tasks;
 };
 
@@ -244,9 +244,12 @@ static void dx_native(const struct backward_layer *layer, struct backward_worker
     };
     for (int d = 0; d < shape->D; d++)
         for (int gate = 0; gate < 4; gate++)
-            product.term[product.terms++] =
-                (struct term){worker->dz[d], gate * shape->ld,           1,
-                              shape->H,      layer->pass[d].input_panels[gate], shape->H * product.panel_step};
+            product.term[product.terms++] = (struct term){worker->dz[d],
+                                                          gate * shape->ld,
+                                                          1,
+                                                          shape->H,
+                                                          layer->pass[d].input_panels[gate],
+                                                          shape->H * product.panel_step};
     kernels->product(&product);
 }
 

@@ -63,8 +63,8 @@ void REAL_NAME(lstm_infer)(const clstm_runtime *runtime, const clstm_lstm *lstm,
 
 void REAL_NAME(lstm_backward)(const clstm_runtime *runtime, const clstm_lstm *lstm, const clstm_batch *batch,
                               const clstm_weights *weights, clstm_sequence x, clstm_sequence dy, clstm_state dfinal,
-                              clstm_sequence dx, clstm_state dinitial, const clstm_gradients *grads,
-                              void *tape_buffer, void *scratch_buffer) {
+                              clstm_sequence dx, clstm_state dinitial, const clstm_gradients *grads, void *tape_buffer,
+                              void *scratch_buffer) {
     const struct shape shape = shape_of(runtime, lstm);
     struct arena on_tape = arena_over(tape_buffer), in_scratch = arena_over(scratch_buffer);
     struct tape tape; /* its plan was filled by forward */

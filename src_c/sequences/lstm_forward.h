@@ -8,11 +8,11 @@
 
 /* Working memory of a forward call. */
 struct forward_scratch {
-    struct plan plan;              /* inference only: a tape has its own */
+    struct plan plan;                        /* inference only: a tape has its own */
     real *input[2], *recurrent[2], *bias[2]; /* packed weights by direction */
-    struct slots ring[2];          /* inference only */
-    real *between[2];              /* inference only: outputs of the layer below, and of this one, [rows, D H] */
-    struct pass_scratch *worker;   /* [threads] */
+    struct slots ring[2];                    /* inference only */
+    real *between[2];            /* inference only: outputs of the layer below, and of this one, [rows, D H] */
+    struct pass_scratch *worker; /* [threads] */
 };
 
 static void forward_lay_out(struct forward_scratch *scratch, struct arena *arena, const struct shape *shape,

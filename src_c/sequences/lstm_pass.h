@@ -85,8 +85,8 @@ static ptrdiff_t row_blocks(const struct shape *shape, const struct plan *plan, 
 static void find_input(const struct pass *pass, const real **rows, int segment, ptrdiff_t s, ptrdiff_t r0,
                        ptrdiff_t n) {
     for (ptrdiff_t i = 0; i < n; i++)
-        rows[i] = row_at(&pass->input.segment[segment], pass->plan, plan_time(pass->plan, pass->reverse, s, r0 + i),
-                         r0 + i);
+        rows[i] =
+            row_at(&pass->input.segment[segment], pass->plan, plan_time(pass->plan, pass->reverse, s, r0 + i), r0 + i);
 }
 
 static struct term input_term(const struct pass *pass, const struct pass_scratch *scratch, int segment) {
@@ -108,8 +108,7 @@ static ptrdiff_t find_chunk(const struct pass *pass, struct pass_scratch *scratc
     for (ptrdiff_t s = s0; s < s1; s++) {
         const ptrdiff_t n = rows_alive(pass->plan, range, s);
         real *z = pass->slots.ring ? scratch->z + rows * stride : gates_of(pass, s) + range.r0 * stride;
-        for (int i = 0; i < pass->input.segments; i++)
-            find_input(pass, scratch->input[i] + rows, i, s, range.r0, n);
+        for (int i = 0; i < pass->input.segments; i++) find_input(pass, scratch->input[i] + rows, i, s, range.r0, n);
         for (ptrdiff_t i = 0; i < n; i++) scratch->z_rows[rows + i] = z + i * stride;
         rows += n;
     }
@@ -182,8 +181,8 @@ static void pass_step(const struct pass *pass, struct pass_scratch *scratch, str
         .panel_end = gate_panels(shape),
     };
     for (ptrdiff_t i = 0; step.y && i < n; i++)
-        scratch->y[i] = row_at(&pass->output, pass->plan, plan_time(pass->plan, pass->reverse, s, range.r0 + i),
-                               range.r0 + i);
+        scratch->y[i] =
+            row_at(&pass->output, pass->plan, plan_time(pass->plan, pass->reverse, s, range.r0 + i), range.r0 + i);
     if (shape->blas) {
         gates_by_blas(shape, n, shape->H, h_prev, ld, pass->weights->w_hh, shape->H, z);
     } else {

@@ -65,8 +65,8 @@ static void outer_pack_tile(const struct outer *outer, struct outer_scratch *scr
 }
 
 /* Columns [k0, k0 + width) of right as a panel: panel[q][k - k0], the one behind the segments, zeros behind it. */
-static void outer_pack_panel(const struct outer *outer, struct outer_scratch *scratch, ptrdiff_t k0,
-                             ptrdiff_t width, ptrdiff_t n) {
+static void outer_pack_panel(const struct outer *outer, struct outer_scratch *scratch, ptrdiff_t k0, ptrdiff_t width,
+                             ptrdiff_t n) {
     ptrdiff_t begin = 0; /* of the segment, in columns of C */
     for (int i = 0; i < outer->segments; begin += outer->segment_width[i], i++) {
         const ptrdiff_t from = begin > k0 ? begin : k0;
