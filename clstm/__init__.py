@@ -9,11 +9,16 @@ Arrays are batch-first, (N, T, F): sequences, steps, features.
 """
 
 from .config import get_num_threads, set_backend, set_num_threads, show_config
-from .layer import Layer, Tape, load
-from .layers import Dense, Embedding, Ensemble, Pool
-from .lstm import LSTM, LSTMCell, Trace
+from .dense import Dense
+from .embedding import Embedding
+from .ensemble import Ensemble
+from .layer import Layer, Tape
+from .lstm import LSTM, Trace
+from .lstm_cell import LSTMCell
+from .model_file import load
 from .network import Network
 from .optimizers import SGD, Adam, AdamW
+from .pool import Pool
 from .trainer import Trainer
 
 __version__ = "0.1.0"

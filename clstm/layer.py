@@ -1,4 +1,4 @@
-"""The protocol that cells, layers and networks share, and how a layer becomes a file and comes back.
+"""The protocol that cells, layers and networks share.
 
 A layer has a configuration (`config`), which with the class says all but the numbers; parameters, which are views of
 one flat buffer; and three ways to run: `forward` for training, `backward`, and `infer` without a tape. What forward
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import _arrays, safetensors
+from . import _arrays, model_file
 
 if TYPE_CHECKING:
     import os
@@ -21,10 +21,6 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from .network import Network
-
-FORMAT = 1  # of the model file; a newer one is refused
-
-_registry: dict[str, type[Layer]] = {}  # class name -> class: what a model file may name
 
 
 class Tape:
@@ -162,10 +158,7 @@ class Layer:
         super().__init_subclass__(**options)
         if cls.__name__.startswith("_"):
             return
-        known = _registry.get(cls.__name__)
-        if known is not None and known.__module__.startswith("clstm.") and cls.__module__ != known.__module__:
-            raise TypeError(f"class {cls.__name__}: expected a name that is free, got that of a layer of clstm")
-        _registry[cls.__name__] = cls
+        model_file.register(cls)
 
     def __init__(self, dtype: Any = None) -> None:
         self.dtype = None if dtype is None else _arrays.dtype(dtype)
@@ -383,13 +376,7 @@ class Layer:
         OSError
             The file cannot be written.
         """
-        from json import dumps  # costs a millisecond that not every program has to spend
-
-        from . import __version__
-
-        parameters = _arrays.new_parameters(self._views, self._shapes, self._flat.dtype)
-        model = {"format": FORMAT, "clstm": __version__, **describe(self)}
-        safetensors.write(path, parameters, {**(metadata or {}), "clstm": dumps(model, allow_nan=False)})
+        model_file.save(self, path, metadata)
 
     def _network(self):
         """The network it is in, or None."""
@@ -437,116 +424,3 @@ def glorot_uniform(rng, shape):
     """Uniform in +-sqrt(6 / (fan_in + fan_out)), for a matrix (out, in) (Glorot and Bengio 2010, eq. 16)."""
     limit = np.sqrt(6 / sum(shape))
     return rng.uniform(-limit, limit, shape)
-
-
-def describe(layer):
-    """Class and configuration, as they stand in a file."""
-    return {"class": kind_of(layer), "config": layer.config()}
-
-
-def described(description):
-    """The class and configuration that a description names; raises ValueError if it is none."""
-    if not isinstance(description, dict) or not {"class", "config"} <= description.keys():
-        raise ValueError("a layer is described by its class and its config")
-    name, config = description["class"], description["config"]
-    if not isinstance(name, str) or name not in _registry:
-        raise ValueError(f"unknown class {name!r:.80}; known are {', '.join(sorted(_registry))}")
-    if not isinstance(config, dict):
-        raise ValueError(f"the config of {name} is no object")
-    return _registry[name], config
-
-
-def build(description):
-    """The layer that `describe` was given, but for its parameters."""
-    cls, config = described(description)
-    return cls.from_config(config)
-
-
-def shapes_of(description):
-    """The names and shapes of its parameters, one by one, without building it."""
-    cls, config = described(description)
-    yield from cls.parameter_shapes(**config)
-
-
-def load(path: str | os.PathLike[str]) -> Layer:
-    """Reads a layer or network that `save` wrote.
-
-    Nothing in the file is executed or imported: the classes it names have to be known already, layers of your own
-    by importing their module first. Everything is checked before it is used, sizes before anything is allocated.
-
-    Parameters
-    ----------
-    path : str or path-like
-
-    Returns
-    -------
-    Layer
-        Of the class that was saved, usually a `Network`.
-
-    Raises
-    ------
-    ValueError
-        The file is damaged, not from clstm, or from a newer version; the message has the file and the reason.
-    OSError
-        The file cannot be read.
-
-    Examples
-    --------
-    >>> import os, tempfile, clstm
-    >>> folder = tempfile.TemporaryDirectory()
-    >>> path = os.path.join(folder.name, "model.safetensors")
-    >>> clstm.Network([clstm.LSTM(3, 8), clstm.Dense(8, 1)]).save(path)
-    >>> clstm.load(path)
-    Network([LSTM(3, 8), Dense(8, 1)])
-    >>> folder.cleanup()
-    """
-    with safetensors.Reader(path) as reader:
-        try:
-            model = model_of(reader)
-            check_shapes(reader, shapes_of(model))
-            layer = build(model)
-            check_dtypes(reader, layer)
-            layer.load_parameters({name: reader.read(name) for name in layer._shapes})
-        except safetensors.FormatError:
-            raise
-        except RecursionError:
-            raise reader.error("its configuration is nested too deeply") from None
-        except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
-            raise reader.error(error) from error
-    return layer
-
-
-def model_of(reader):
-    """The description of the model in a file."""
-    import json
-
-    if "clstm" not in reader.metadata:
-        raise reader.error("no model of clstm: its metadata have no entry 'clstm'")
-    model = json.loads(reader.metadata["clstm"])
-    if not isinstance(model, dict) or type(model.get("format")) is not int or model["format"] < 1:
-        raise reader.error("its description has no format number")
-    if model["format"] > FORMAT:
-        raise reader.error(
-            f"written in format {model['format']} by clstm {model.get('clstm')!r:.40}; this one reads up to {FORMAT}"
-        )
-    return model
-
-
-def check_shapes(reader, shapes):
-    """Compares what the configuration needs with what is in the file, before anything is made of either."""
-    expected = 0
-    for name, shape in shapes:
-        if name not in reader.entries:
-            raise reader.error(f"tensor {name!r} is missing")
-        if reader.entries[name][1] != shape:
-            raise reader.error(f"tensor {name!r}: expected shape {shape}, got {reader.entries[name][1]}")
-        expected += 1
-    if expected != len(reader.entries):
-        raise reader.error(f"expected {expected} tensors, got {len(reader.entries)}")
-
-
-def check_dtypes(reader, layer):
-    """All tensors have the dtype of the layer."""
-    for name, (dtype, *_) in reader.entries.items():
-        if dtype.newbyteorder("=") != layer._flat.dtype:
-            raise reader.error(f"tensor {name!r}: expected dtype {layer._flat.dtype}, got {dtype.newbyteorder('=')}")

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _arrays
-from .layer import Layer, Tape, build, describe, look, shapes_of
+from .layer import Layer, Tape, look
+from .model_file import build, describe, shapes_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

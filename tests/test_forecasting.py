@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 
 import clstm
-from clstm import safetensors
+from clstm import Ensemble, safetensors
 from clstm.forecasting import Forecaster, forecaster, least_values, season, series
 from clstm.forecasting.results import LEVELS, Band
 from clstm.forecasting.series import Plan, Preparation
-from clstm.layers import Ensemble
 
 SMALL = {"networks": 1, "epochs": 1}  # where the quality of the networks does not matter
 

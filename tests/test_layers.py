@@ -1,8 +1,6 @@
 """Dense, Embedding, Pool against the reference; layers of one's own; configuration, copies and texts of all layers."""
 
 import copy
-import doctest
-import importlib
 import pickle
 from itertools import product
 
@@ -408,15 +406,6 @@ def test_a_layer_says_what_it_lacks():
 
 
 # Docstrings
-
-MODULES = ["clstm", *(f"clstm.{name}" for name in ("config", "layer", "layers", "lstm", "network", "safetensors"))]
-
-
-@pytest.mark.parametrize("name", MODULES)
-def test_examples_in_docstrings_run(name):
-    failed, tried = doctest.testmod(importlib.import_module(name))
-    assert tried
-    assert not failed
 
 
 @pytest.mark.parametrize(("name", "method"), list(product(["LSTM", "Network"], ["forward", "backward", "__call__"])))

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 
 from .. import _arrays
-from ..layers import Ensemble
+from ..ensemble import Ensemble
 from .results import LEVELS, Band, Fitted, least_values
 from .season import TERMS, columns
 from .series import Plan, Preparation

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import _arrays, safetensors
-from ..layer import load
-from ..layers import Dense, Ensemble, Pool
+from ..dense import Dense
+from ..ensemble import Ensemble
 from ..lstm import LSTM
+from ..model_file import load
 from ..network import Network
 from ..optimizers import AdamW
+from ..pool import Pool
 from ..progress import bar as bar_of
 from ..trainer import Trainer
 from . import file

@@ -1,0 +1,141 @@
+"""Embedding: a vector for each symbol."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import _arrays, _core
+from ._steps import scattered, valid_steps
+from .layer import Tape, _DrawnLayer, look
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, DTypeLike
+
+
+class Embedding(_DrawnLayer):
+    """A vector for each of a number of symbols.
+
+    Parameters
+    ----------
+    num_embeddings : int
+        How many symbols there are; indices are 0 to num_embeddings - 1.
+    dim : int
+        Size of a vector.
+    dtype : str or dtype, default "float32"
+        "float32" or "float64".
+    rng : int or numpy.random.Generator, optional
+        Seed or generator for the starting weights; None: fresh entropy.
+
+    Notes
+    -----
+    Parameter: ``weight`` (num_embeddings, dim), which starts uniform in +-0.05, as in Keras.
+
+    Examples
+    --------
+    >>> import clstm
+    >>> embedding = clstm.Embedding(10, 4, rng=0)
+    >>> embedding([[1, 2, 3], [3, 2, 1]]).shape
+    (2, 3, 4)
+    """
+
+    takes_indices = True
+    bidirectional = False
+    _positional = ("num_embeddings", "dim")
+
+    def __init__(
+        self,
+        num_embeddings: int,
+        dim: int,
+        *,
+        dtype: DTypeLike = "float32",
+        rng: int | np.random.Generator | None = None,
+    ) -> None:
+        self.num_embeddings = _arrays.size("num_embeddings", num_embeddings)
+        self.dim = self.output_size = _arrays.size("dim", dim)
+        self.dtype = _arrays.dtype(dtype)
+        super().__init__(dtype, rng)
+
+    def config(self) -> dict[str, Any]:
+        """The arguments that make a layer of the same configuration."""
+        return {"num_embeddings": self.num_embeddings, "dim": self.dim, "dtype": self.dtype.name}
+
+    @staticmethod
+    def parameter_shapes(num_embeddings, dim, *, dtype="float32"):
+        """The names and shapes of the parameters."""
+        yield "weight", (_arrays.size("num_embeddings", num_embeddings), _arrays.size("dim", dim))
+
+    def _draw(self, rng, parameters):
+        parameters["weight"][...] = rng.uniform(-0.05, 0.05, parameters["weight"].shape)
+
+    def forward(
+        self, x: ArrayLike, state: None = None, lengths: ArrayLike | None = None
+    ) -> tuple[np.ndarray, None, Tape]:
+        """y[n, t] = weight[x[n, t]]
+
+        Parameters
+        ----------
+        x : array_like of int, (N, T) or (N,)
+            Any integers from 0 to num_embeddings - 1.
+        state : None
+            There is none; the argument is part of the protocol.
+        lengths : array_like of int, (N,), optional
+            Valid steps of each row, for x with a time axis. Later ones may be any integers, and are zero in y.
+
+        Returns
+        -------
+        y : ndarray, (N, T, dim) or (N, dim)
+        state : None
+        tape : Tape
+        """
+        x = _arrays.indices("x", x)
+        _arrays.absent("state", state, "Embedding has none")
+        valid = valid_steps(lengths, x.shape)
+        index = _arrays.contiguous(x if valid is None else x[valid])
+        index = index.astype(np.int64, copy=False)  # what does not fit becomes negative
+        y = np.empty((*index.shape, self.dim), self.dtype)
+        try:
+            if index.size:
+                _core.embedding_forward(self._views["weight"], index, y)
+        except ValueError:
+            _arrays.in_range("x", x, self.num_embeddings, "an index", True if valid is None else valid)
+            raise
+        y = y if valid is None else scattered(y, valid)
+        return y, None, Tape(self, (index, valid, y.shape))
+
+    def backward(
+        self,
+        tape: Tape,
+        dy: ArrayLike | None,
+        dstate: None = None,
+        grads: dict[str, np.ndarray] | None = None,
+        need_dx: bool = True,
+    ) -> tuple[np.ndarray | None, None, dict[str, np.ndarray]]:
+        """Adds dy[n, t] to row x[n, t] of the gradient of the weight.
+
+        Parameters
+        ----------
+        tape : Tape
+            From `forward` of this layer. It is used up.
+        dy : array_like, (N, T, dim) or (N, dim)
+            Gradient of the loss with respect to y; not read beyond the lengths.
+        dstate : None
+        grads : dict of ndarray, optional
+            The keys of `parameters`; gradients are added to these arrays. None: to fresh zeros.
+        need_dx : bool, default True
+            Indices have no gradient: dx is always None.
+
+        Returns
+        -------
+        dx, dstate : None
+        grads : dict of ndarray
+        """
+        index, valid, shape = look(tape, self)
+        dy = _arrays.of_shape("dy", dy, self.dtype, shape)
+        _arrays.absent("dstate", dstate, "Embedding has no state")
+        grads = self._gradients(grads)
+        tape.take()
+        if index.size:
+            _core.embedding_backward(index, dy if valid is None else dy[valid], grads["weight"])
+        return None, None, grads
