@@ -150,19 +150,12 @@ def test_show_config_prints(capsys):
 
 
 def test_an_import_brings_nothing_but_numpy():
+    """What keeps it cheap; a time would depend on the machine."""
     code = "import numpy, sys; before = set(sys.modules); import clstm; print(*sorted(set(sys.modules) - before))"
     brought = python(code).stdout.split()
-    foreign = [name for name in brought if name.split(".")[0] not in ("clstm", "__future__") and "ython" not in name]
+    foreign = {name.split(".")[0] for name in brought if "ython" not in name} - {"clstm", "__future__"}
     # Small modules that another version of NumPy may not have imported yet
-    assert set(foreign) <= {"dataclasses", "inspect", "weakref", "typing", "_thread", "__hello__"}, foreign
-
-
-def test_an_import_is_cheap(tmp_path):
-    """At most 30 ms more than NumPy's, the best of five; the first one makes the bytecode."""
-    code = "import numpy; from time import process_time as now; start = now(); import clstm; print(now() - start)"
-    bytecode = {"PYTHONPYCACHEPREFIX": str(tmp_path), "PYTHONDONTWRITEBYTECODE": ""}
-    best = min(float(python(code, **bytecode).stdout) for _ in range(5))
-    assert best < 0.03
+    assert foreign <= {"dataclasses", "inspect", "weakref", "typing", "_thread"}, brought
 
 
 def test_public_names():
