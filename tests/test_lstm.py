@@ -183,6 +183,9 @@ EDGES = [
     Case(N=40, T=7, I=3, H=16, L=2, seed=205),
     Case(N=2, T=150, I=2, H=8, seed=206),
     Case(N=3, T=4, I=130, H=65, bidirectional=True, lengths=(4, 2, 3), seed=207),
+    Case(N=1, T=3, I=270, H=260, seed=208),  # a single row takes several panels at once, also of the widest vectors
+    Case(N=3, T=3, I=40, H=40, seed=209),  # and so do three
+    Case(N=8, T=14, I=150, H=160, lengths=(14, 13, 14, 2, 0, 14, 14, 14), seed=210),  # inputs multiplied in chunks
 ]
 CASES = EVERY_OPTION + EVERY_SIZE + EDGES
 TYPICAL = Case(N=6, T=8, I=5, H=17, L=2, bidirectional=True, lengths=(8, 3, 0, 1, 5, 8), seed=300)

@@ -254,7 +254,8 @@ static void check_pool_statuses(void) {
 }
 
 int main(void) {
-    static const ptrdiff_t dense_sizes[][4] = {{1, 1, 1, 1}, {3, 4, 17, 1}, {2, 5, 1, 33}, {19, 3, 40, 65}};
+    static const ptrdiff_t dense_sizes[][4] = {
+        {1, 1, 1, 1}, {3, 4, 17, 1}, {2, 5, 1, 33}, {19, 3, 40, 65}, {1, 1, 270, 260}};
     static const ptrdiff_t pool_sizes[][3] = {{1, 1, 1}, {4, 3, 17}, {7, 5, 130}};
     for (size_t s = 0; s < sizeof dense_sizes / sizeof *dense_sizes; s++)
         for (int dtype = CLSTM_F32; dtype <= CLSTM_F64; dtype++)
