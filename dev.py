@@ -86,7 +86,8 @@ def pip_of(venv):
 
 
 def pip_install(venv, *what):
-    run(*pip_of(venv), "install", "--quiet", "--disable-pip-version-check", *what)
+    """Without bytecode: it is made when a module is first imported, and for all of SciPy it takes half of the time."""
+    run(*pip_of(venv), "install", "--quiet", "--no-compile", "--disable-pip-version-check", *what)
 
 
 def need_compiler():
