@@ -13,11 +13,7 @@
 #include "losses.h"
 #include "updates.h"
 
-#define CLSTM_TEXT_(x) #x
-#define CLSTM_TEXT(x) CLSTM_TEXT_(x)
-
 const struct kernels INSTANCE = {
-    .name = CLSTM_TEXT(INSTANCE),
     .lanes = V,
     .product_rows = PRODUCT_ROWS,
     .product_vectors = PRODUCT_VECTORS,

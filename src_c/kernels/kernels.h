@@ -100,7 +100,6 @@ struct adam_update {
 };
 
 struct kernels {
-    const char *name;
     ptrdiff_t lanes;        /* V */
     ptrdiff_t product_rows; /* height of a full tile of `product`: the width of its packed A tiles */
     int product_vectors;    /* vectors in a full panel of `product` */
