@@ -8,7 +8,6 @@ everything to a JSON file and plots. bench/README.md tells the method.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import sys
 from pathlib import Path
 
@@ -49,9 +48,13 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--sweep-engines", type=engine_names, default=["clstm"], help="default: clstm")
     found.add_argument("--text", metavar="FILE", help="text for the epochs; default: an invented one")
     found.add_argument("--epoch-batches", type=count, help="batches of an epoch; default: 50, and 400 for the tiny one")
-    found.add_argument("--wait", type=float, default=600, help="seconds to wait for a quiet machine, in all; default: 600")
+    found.add_argument(
+        "--wait", type=float, default=600, help="seconds to wait for a quiet machine, in all; default: 600"
+    )
     found.add_argument("--no-limits", action="store_true", help="does not measure what the machine can do")
-    found.add_argument("--update", action="store_true", help="keeps the rows of the JSON file that are not measured now")
+    found.add_argument(
+        "--update", action="store_true", help="keeps the rows of the JSON file that are not measured now"
+    )
     found.add_argument("--list", action="store_true", help="prints the rows that are selected, and ends")
     found.add_argument("--out", default=OUT, help=f"JSON file; default: {OUT}")
     found.add_argument("--plots", metavar="FOLDER", help="default: that of the JSON file")
@@ -82,6 +85,8 @@ def counts(text):
 
 def selected(args):
     """The rows that are asked for; exits with a message if there are none."""
+    if args.text and not Path(args.text).is_file():
+        parser().error(f"--text: {args.text} is no file")
     rows = all_rows(args.text, args.epoch_batches, tuple(args.sweep_engines))
     try:
         rows = select(rows, args.rows)
@@ -143,7 +148,8 @@ def draw(results, args):
     except ImportError:
         print("\nno plots: matplotlib is not installed (extra `bench`)")
         return
-    print("\nplots:", ", ".join(map(str, plots.draw(results, folder))))
+    for path in plots.draw(results, folder):
+        print(f"plot: {path}")
 
 
 def targets(results):
@@ -155,5 +161,7 @@ def targets(results):
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):  # what was measured is in the file
+    try:
         sys.exit(main())
+    except KeyboardInterrupt:  # what was measured is in the file
+        sys.exit(130)

@@ -43,7 +43,10 @@ def lstm_weights(rng, shape, dtype="float32"):
     _, _, I, H, L, D = shape
 
     def one(width):
-        return tuple(normal(rng, scale, s, dtype) for scale, s in ((H**-0.5, (4 * H, width)), (H**-0.5, (4 * H, H)), (0.1, 4 * H)))
+        return tuple(
+            normal(rng, scale, s, dtype)
+            for scale, s in ((H**-0.5, (4 * H, width)), (H**-0.5, (4 * H, H)), (0.1, 4 * H))
+        )
 
     return [[one(I if layer == 0 else D * H) for _ in range(D)] for layer in range(L)]
 
@@ -59,7 +62,9 @@ def make(row) -> Data | EpochData:
     if row.data != "usual":
         weights = [[fading(w) for w in layer] for layer in weights]
     if row.data == "decaying":
-        x, dy = x * decay(T), dy * decay(T)[::-1]
+        backwards = decay(T)[::-1].copy()
+        backwards[: T // 10] = 1  # where x is large, too: gradients of weights that are zero could not be compared
+        x, dy = x * decay(T), dy * backwards
     if row.lengths is not None:
         dy[np.arange(T)[:, np.newaxis] >= np.array(row.lengths)] = 0  # as if the loss were masked
     return Data(x, dy, weights)
@@ -68,7 +73,7 @@ def make(row) -> Data | EpochData:
 def fading(weights):
     """Weights with which states and gradients fade: small matrices, no bias, but f = sigmoid(2) = 0.88.
 
-    c then falls by 0.88 a step and stays a multiple of the least positive number, which times 0.88 is rounded to itself.
+    c then falls by 0.88 a step until rounding stops it at a few times the least positive number: it never gets to 0.
     """
     w_ih, w_hh, b = weights
     H = len(b) // 4
@@ -95,7 +100,9 @@ def characters(rng, path, count):
     """A text as numbers below the size of the vocabulary; rare characters of a longer alphabet share one number."""
     text = invented_text(rng, count) if path is None else Path(path).read_text(encoding="utf-8")
     if len(text) < count:
-        raise ValueError(f"{path}: expected at least {count} characters, got {len(text)}; --epoch-batches asks for fewer")
+        raise ValueError(
+            f"{path}: expected at least {count} characters, got {len(text)}; --epoch-batches asks for fewer"
+        )
     found, frequency = np.unique(list(text), return_counts=True)
     number = dict(zip(found[np.argsort(-frequency, kind="stable")], range(len(found))))
     return np.array([min(number[c], VOCABULARY - 1) for c in text[:count]], np.int64)

@@ -16,8 +16,7 @@ typedef void gemm_function(const char *, const char *, const void *, const void 
 double run_gemm(gemm_function *gemm, int transposed, long long n, const void *one, const void *zero, const void *a,
                 const void *b, void *c, int repeats) {
     double start = now();
-    for (int r = 0; r < repeats; r++)
-        gemm(transposed ? "T" : "N", "N", &n, &n, &n, one, b, &n, a, &n, zero, c, &n);
+    for (int r = 0; r < repeats; r++) gemm(transposed ? "T" : "N", "N", &n, &n, &n, one, b, &n, a, &n, zero, c, &n);
     return (now() - start) / repeats;
 }
 

@@ -8,16 +8,13 @@ at once, of which the best counts.
 from __future__ import annotations
 
 import ctypes
-import os
-import shlex
-import shutil
 import statistics
-import subprocess
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+
+from . import c_library
 
 GEMM_SIZES = (1024, 2048)
 BLOCKS = 7  # of repetitions, of which the median counts
@@ -62,15 +59,8 @@ def best_of(measured: list[dict]) -> dict:
 
 def build():
     """Compiles limits.c for this very processor and loads it."""
-    compiler = next((c for c in (os.environ.get("CC"), "cc", "gcc", "clang") if c and shutil.which(shlex.split(c)[0])), None)
-    if compiler is None:
-        raise FileNotFoundError("no C compiler found (tried $CC, cc, gcc and clang)")
-    with tempfile.TemporaryDirectory() as folder:
-        target = Path(folder) / "limits.so"
-        source = Path(__file__).with_name("limits.c")
-        flags = ["-O2", "-march=native", "-funroll-loops", "-shared", "-fPIC"]
-        subprocess.run([*shlex.split(compiler), *flags, source, "-o", target], check=True)
-        library = ctypes.CDLL(str(target))
+    options = ["-O2", "-march=native", "-funroll-loops"]
+    library = c_library.build_and_load("limits", [Path(__file__).with_name("limits.c")], options)
     pointer, number, size = ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t
     library.run_gemm.restype = library.run_read.restype = ctypes.c_double
     library.run_gemm.argtypes = [pointer, number, ctypes.c_longlong, *[pointer] * 5, number]
@@ -122,10 +112,10 @@ def read_rate(library, size, threads, pool, seconds):
 
 
 def aligned(size):
-    """An array of ones: pages that were never written would all be the same one."""
-    raw = np.ones(size // 4 + ALIGNMENT // 4, np.float32)
-    start = -raw.ctypes.data % ALIGNMENT // 4
-    return raw[start : start + size // 4]
+    """So many bytes, all ones: pages that were never written would all be the same one."""
+    raw = np.ones(size + ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT
+    return raw[start : start + size]
 
 
 def median_seconds(run, seconds):

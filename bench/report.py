@@ -53,13 +53,18 @@ def heading(results):
         f"{found['date']}, revision {machine['revision']}",
         f"{machine['cpu']}, {machine['cores']} cores, {caches}, {machine['memory_gib']} GiB, {machine['system']}, "
         f"Python {machine['python']}",
-        "; ".join(f"{name} {version}" for name, version in versions(results).items()),
+        "; ".join(f"{', '.join(names)} {version}" for version, names in versions(results).items()),
     ]
     return "\n".join(lines)
 
 
 def versions(results):
-    return {name: facts["version"] for row in results.rows for name, facts in row["engines"].items()}
+    """The engines of each version."""
+    found = {}
+    for row in results.rows:
+        for name, facts in row["engines"].items():
+            found.setdefault(facts["version"], {})[name] = None
+    return found
 
 
 def render(table: Table) -> str:

@@ -1,4 +1,4 @@
-"""The run: engines in turn, a short block of each, again and again, so that whatever the machine does meets them all."""
+"""The run: a short block of each engine in turn, again and again: whatever else the machine does meets them all."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .rows import Row
 from .worker import BLOCK, Worker
 
 TOLERANCE = {"float32": 1e-4, "float64": 1e-9}  # of arrays, relative to the largest number in them
-LOSS_TOLERANCE = 1e-3  # after an epoch of float32 steps, which drift apart
+LOSS_TOLERANCE = 5e-3  # after an epoch of float32 steps, which drift apart, and Keras clips by another norm
 BLOCK_WAIT = 60  # seconds that a block waits for a quiet machine
 
 

@@ -247,4 +247,3 @@ def cliff_table(results):
             cells.append(["none", engine, MISSING])
     title = f"Cliffs: sizes that take {sweeps.CLIFF:.2f} times as long as a larger one, or longer"
     return Table(title, ["size", "engine", "time against the larger"], cells)
-

@@ -119,7 +119,9 @@ def steps(results):
         if H in STEP_MICROSECONDS:
             yield Target(f"one step H={H}: us", STEP_MICROSECONDS[H], microseconds, at_least=False)
         else:
-            yield Target(f"one step H={H}: by reading the weights", STEP_LIMIT[H], by_reading(results, H), at_least=False)
+            yield Target(
+                f"one step H={H}: by reading the weights", STEP_LIMIT[H], by_reading(results, H), at_least=False
+            )
         kernel = results.seconds("step", f"H={H}", 1, "clstm-kernel")
         above = None if None in (seconds, kernel) else 1e6 * (seconds - kernel)
         yield Target(f"one step H={H}: us above the kernel", ABOVE_KERNEL_MICROSECONDS, above, at_least=False)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import signal
 import time
 import traceback
 from itertools import repeat
@@ -72,7 +73,8 @@ def changed_environment(values):
 
 
 def serve(pipe, name, threads):
-    """What the process does."""
+    """What the process does; an interrupt is the parent's affair."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     machine.pin(threads)
     served = Served(name, threads)
     while (message := pipe.recv()) is not None:
@@ -126,6 +128,8 @@ class Served:
 
     def time(self, repeats, inner):
         """Seconds of a call, for each of some samples of `inner` calls."""
+        if self.engine.many is not None:
+            return [self.engine.many(inner) for _ in range(repeats)]
         call, clock, samples = self.call, time.perf_counter, []
         with self.engine.around(self.row):
             for _ in repeat(None, repeats):

@@ -15,6 +15,7 @@ __all__ = ["ENGINES", "Engine", "NotAvailable", "engine_class", "is_own", "missi
 ENGINES = {
     "clstm": ("own", "Clstm"),
     "clstm-cell": ("own", "ClstmCell"),
+    "clstm-kernel": ("kernel", "ClstmKernel"),
     "clstm-avx2": ("own", "ClstmAVX2"),
     "torch": ("pytorch", "Torch"),
     "torch-packed": ("pytorch", "TorchPacked"),

@@ -17,7 +17,7 @@ class OpenVINO(Engine):
     def version(self):
         import openvino
 
-        return openvino.__version__
+        return openvino.__version__.partition("-")[0]
 
     def compiled(self, row, data):
         import openvino
@@ -38,7 +38,7 @@ class OpenVINO(Engine):
         request = self.compiled(row, data).create_infer_request()
         request.set_input_tensor(openvino.Tensor(data.x, shared_memory=True))
 
-        def call():
+        def call(x=data.x):  # whose memory the tensor borrows
             request.infer()
             return request.get_output_tensor(0).data
 
@@ -50,7 +50,7 @@ class OpenVINO(Engine):
 
         request, x = self.compiled(row, data).create_infer_request(), data.x.copy()
         h0, c0, h1, c1 = (np.zeros((1, 1, row.shape.H), np.float32) for _ in range(4))
-        for name, buffer in {"x": x, "h0": h0, "c0": c0, "h1": h1, "c1": c1}.items():
+        for name, buffer in {"x": x, "h0": h0, "c0": c0, "h1": h1, "c1": c1}.items():  # `call` keeps them all
             request.set_tensor(name, openvino.Tensor(buffer, shared_memory=True))
 
         def call():

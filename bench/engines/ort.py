@@ -39,12 +39,12 @@ class OnnxRuntime(Engine):
         states = [[np.zeros((1, 1, H), np.float32) for _ in "hc"] for _ in range(2)]
         x_value = OrtValue.ortvalue_from_numpy(x)
         values = [[OrtValue.ortvalue_from_numpy(a) for a in state] for state in states]
-        turns = [(bound(session, x_value, values[k], values[1 - k]), states[1 - k][0]) for k in range(2)]
+        turns = [(bound(session, x_value, values[k], values[1 - k]), states[1 - k]) for k in range(2)]
         run = session.run_with_iobinding
 
         def call():
             x[:] = data.x
-            binding, h = turns[0]
+            binding, (h, _) = turns[0]
             run(binding)
             turns.reverse()
             return h

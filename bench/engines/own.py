@@ -116,13 +116,10 @@ class ClstmAVX2(Clstm):
     environment = {"CLSTM_ISA": "avx2"}  # noqa: RUF012
 
 
-class ClstmCell(Engine):
+class ClstmCell(Clstm):
     """LSTMCell, called with its state."""
 
-    packages = ("clstm",)
     works = ("step",)
-    dtypes = ("float32", "float64")
-    __init__, version = Clstm.__init__, Clstm.version
 
     def step(self, row, data):
         import clstm

@@ -174,12 +174,10 @@ class TorchJit(Torch):
         return torch.jit.freeze(torch.jit.trace(layer.eval(), arguments))
 
 
-class TorchCell(Engine):
+class TorchCell(Torch):
     """nn.LSTMCell."""
 
-    packages = ("torch",)
     works = ("step",)
-    __init__, version, around = Torch.__init__, Torch.version, Torch.around
 
     def step(self, row, data):
         import torch

@@ -135,18 +135,11 @@ class KerasXLA(Keras):
     xla = True
 
 
-class TFBlockCell(Engine):
+class TFBlockCell(Keras):
     """tf.raw_ops.LSTMBlockCell, called eagerly: TensorFlow's fastest step. Its gates are i g f o."""
 
-    packages = ("tensorflow",)
     works = ("step",)
-    environment = Keras.environment
-    __init__ = Keras.__init__
-
-    def version(self):
-        import tensorflow
-
-        return tensorflow.__version__
+    dtypes = ("float32",)
 
     def step(self, row, data):
         import tensorflow as tf
