@@ -16,7 +16,7 @@ from .rows import all_rows, hurried, select
 
 OUT = "build/bench/results.json"
 EXAMPLES = """examples:
-  python -m bench                                        everything; takes an hour or more
+  python -m bench                                        everything; takes the better part of an hour
   python -m bench --rows train:small,step:* --threads 1  some rows
   python -m bench --rows train --engines clstm,torch     one kind, two engines
   python -m bench --rows train:wide --update             measures a row again, and keeps the others
