@@ -14,7 +14,7 @@ struct dense {
     real *y, *dw, *db;
     real *panels, *bias; /* packed w (backward: by columns) and b */
     struct dense_worker *worker;
-    ptrdiff_t share, weight_tasks; /* rows of dw per task, tasks */
+    struct outer_shares shares;
 };
 
 struct dense_worker {
@@ -35,9 +35,8 @@ static struct dense dense_of(const clstm_runtime *runtime, const clstm_dense *de
         .blas = runtime->backend == CLSTM_BLAS,
     };
     it.threads = it.blas ? 1 : threads_for(runtime, 2.0 * (double)it.in * (double)it.out * (double)it.rows);
-    const ptrdiff_t tile = it.kernels->product_rows, tiles = (it.out + tile - 1) / tile;
-    it.share = (tiles + it.threads - 1) / it.threads * tile;
-    it.weight_tasks = (it.out + it.share - 1) / it.share;
+    it.shares = it.blas ? (struct outer_shares){it.out, it.in + 1, it.out, it.in + 1}
+                        : outer_shares_of(it.kernels, it.out, it.in + 1, it.threads);
     return it;
 }
 
@@ -51,7 +50,7 @@ static void dense_lay_out(struct dense *it, struct arena *arena, int backward) {
         worker->from = arena_take(arena, CHUNK, sizeof(real *));
         worker->to = arena_take(arena, CHUNK, sizeof(real *));
         worker->gathered = arena_take(arena, times(CHUNK, it->in), sizeof(real));
-        if (backward) outer_lay_out(&worker->outer, arena, it->kernels, it->blas, it->share, it->in + 1);
+        if (backward) outer_lay_out(&worker->outer, arena, it->kernels, it->blas, &it->shares);
     }
 }
 
@@ -94,8 +93,8 @@ static void dense_product(const struct dense *it, const struct dense_worker *wor
         .columns = columns,
         .panel_step = panel,
         .vector_step = kernels->lanes,
-        .panel_end = product_panels(kernels, columns),
-        .vectors = kernels->product_vectors,
+        .panels = product_panels(kernels, columns),
+        .range = all_panels(product_panels(kernels, columns)),
     });
 }
 
@@ -152,10 +151,10 @@ static void find_dense(const void *source, ptrdiff_t q0, ptrdiff_t n, const real
     }
 }
 
-static void add_dense_row(void *target, ptrdiff_t m, const real *c) {
+static void add_dense(void *target, const struct block *block, const real *c, ptrdiff_t ldc) {
     const struct dense *it = target;
-    for (ptrdiff_t k = 0; k < it->in; k++) it->dw[m * it->in + k] += c[k];
-    if (it->db) it->db[m] += c[it->in];
+    outer_add_columns(it->kernels, it->dw, it->in, 0, block, c, ldc);
+    outer_add_ones(it->db, it->in, block, c, ldc);
 }
 
 static struct outer outer_of(struct dense *it) {
@@ -169,20 +168,21 @@ static struct outer outer_of(struct dense *it) {
         .source = it,
         .find = find_dense,
         .target = it,
-        .add = add_dense_row,
+        .add = add_dense,
     };
 }
 
 static void backward_task(void *context, ptrdiff_t task, int index) {
     struct dense *it = context;
     struct dense_worker *worker = &it->worker[index];
-    if (task < it->weight_tasks) {
+    const ptrdiff_t weight_tasks = outer_tasks(&it->shares);
+    if (task < weight_tasks) {
         const struct outer outer = outer_of(it);
-        const ptrdiff_t m0 = task * it->share, m1 = m0 + it->share;
-        outer_rows(&outer, &worker->outer, m0, m1 < it->out ? m1 : it->out);
+        const struct block block = outer_block(&it->shares, task);
+        outer_run(&outer, &worker->outer, &block);
         return;
     }
-    const ptrdiff_t q0 = (task - it->weight_tasks) * CHUNK, n = chunk_rows(it, q0);
+    const ptrdiff_t q0 = (task - weight_tasks) * CHUNK, n = chunk_rows(it, q0);
     for (ptrdiff_t i = 0; i < n; i++) {
         worker->from[i] = it->dy + (q0 + i) * it->out;
         worker->to[i] = sequence_row(it, it->dx, q0 + i);
@@ -218,5 +218,5 @@ void REAL_NAME(dense_backward)(const clstm_runtime *runtime, const clstm_dense *
     }
     if (dx.data) it.kernels->pack_columns(it.panels, it.w, it.in, it.out, it.in);
     const ptrdiff_t dx_tasks = dx.data ? (it.rows + CHUNK - 1) / CHUNK : 0;
-    clstm_parallel(it.threads, it.weight_tasks + dx_tasks, backward_task, &it);
+    clstm_parallel(it.threads, outer_tasks(&it.shares) + dx_tasks, backward_task, &it);
 }

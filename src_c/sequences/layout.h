@@ -37,15 +37,6 @@ static inline ptrdiff_t widest_layer(const struct shape *shape) {
     return shape->I > upper ? shape->I : upper;
 }
 
-static inline ptrdiff_t gate_panels(const struct shape *shape) {
-    return (shape->H + shape->kernels->lanes - 1) / shape->kernels->lanes;
-}
-
-static inline ptrdiff_t product_panels(const struct kernels *kernels, ptrdiff_t columns) {
-    const ptrdiff_t width = kernels->product_vectors * kernels->lanes;
-    return (columns + width - 1) / width;
-}
-
 /* The tape of one layer and direction, rows padded to ld. Slot 0 of h and c is the initial state; step s reads slot s
  * and writes slot s+1. Slot 0 has N rows, slot s+1 has the alive[s] rows that take step s: for equal lengths h and c
  * are [T+1,N,ld] and gates [T,N,4,ld]. */

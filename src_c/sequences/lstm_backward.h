@@ -39,28 +39,29 @@ struct backward_scratch {
     struct backward_worker *worker;
 };
 
-/* Threads that share the products of a layer which are batched over time, and the rows of a weight gradient that one
- * task owns then: an equal share in whole tiles. */
+/* Threads that share the products of a layer which are batched over time, and how they share the weights' gradients. */
 static int batched_threads(const struct shape *shape, const struct plan *plan, ptrdiff_t layer) {
     return shape->blas ? 1 : threads_for(shape->runtime, 2 * layer_operations(shape, plan, layer));
 }
 
-static ptrdiff_t outer_share(const struct shape *shape, int threads) {
-    const ptrdiff_t tile = shape->kernels->product_rows, tiles = (4 * shape->H + tile - 1) / tile;
-    return (tiles + threads - 1) / threads * tile;
+static struct outer_shares weight_shares(const struct shape *shape, const struct plan *plan, ptrdiff_t layer) {
+    const ptrdiff_t columns = layer_width(shape, layer) + shape->H + 1;
+    if (shape->blas) return (struct outer_shares){4 * shape->H, columns, 4 * shape->H, columns};
+    return outer_shares_of(shape->kernels, 4 * shape->H, columns, batched_threads(shape, plan, layer));
 }
 
-/* The largest share of any layer. */
-static ptrdiff_t largest_share(const struct shape *shape, const struct plan *plan) {
+/* As large as those of any layer. */
+static struct outer_shares largest_shares(const struct shape *shape, const struct plan *plan) {
     const ptrdiff_t last = shape->L > 1 ? 1 : 0; /* layers above the first are all alike */
-    const int bottom = batched_threads(shape, plan, 0), top = batched_threads(shape, plan, last);
-    return outer_share(shape, bottom < top ? bottom : top);
+    const struct outer_shares a = weight_shares(shape, plan, 0), b = weight_shares(shape, plan, last);
+    return (struct outer_shares){.m = a.m > b.m ? a.m : b.m, .k = a.k > b.k ? a.k : b.k};
 }
 
 static void backward_lay_out(struct backward_scratch *scratch, struct arena *arena, const struct shape *shape,
                              const struct plan *plan) {
     const int threads = shape->blas ? 1 : shape->runtime->threads;
     const ptrdiff_t rows = chunk_capacity(plan), widest = widest_layer(shape);
+    const struct outer_shares shares = largest_shares(shape, plan);
     for (int d = 0; d < shape->D; d++) {
         const ptrdiff_t packed = shape->blas ? 0 : 4 * shape->H;
         scratch->recurrent[d] = arena_take(arena, times(packed, shape->ld), sizeof(real));
@@ -78,8 +79,7 @@ static void backward_lay_out(struct backward_scratch *scratch, struct arena *are
         worker->c = arena_take(arena, rows, sizeof(real *));
         for (int d = 0; d < 2; d++) worker->dz[d] = arena_take(arena, rows, sizeof(real *));
         worker->dx = arena_take(arena, shape->blas ? times(rows, widest) : 0, sizeof(real));
-        outer_lay_out(&worker->outer, arena, shape->kernels, shape->blas, largest_share(shape, plan),
-                      widest + shape->H + 1);
+        outer_lay_out(&worker->outer, arena, shape->kernels, shape->blas, &shares);
     }
 }
 
@@ -101,8 +101,8 @@ static void carry_native(const struct reverse_pass *pass, struct backward_worker
         .columns = shape->H,
         .panel_step = kernels->product_vectors * kernels->lanes,
         .vector_step = kernels->lanes,
-        .panel_end = product_panels(kernels, shape->H),
-        .vectors = kernels->product_vectors,
+        .panels = product_panels(kernels, shape->H),
+        .range = all_panels(product_panels(kernels, shape->H)),
     };
     for (int gate = 0; gate < 4; gate++)
         product.term[gate] = (struct term){worker->rows, gate * shape->ld,      1,
@@ -169,12 +169,13 @@ static void add_into(real *to, const real *from, ptrdiff_t count) {
     for (ptrdiff_t i = 0; i < count; i++) to[i] += from[i];
 }
 
-static void add_weight_row(void *target, ptrdiff_t m, const real *c) {
+static void add_weights(void *target, const struct block *block, const real *c, ptrdiff_t ldc) {
     const struct reverse_pass *pass = target;
+    const struct kernels *kernels = pass->shape->kernels;
     const ptrdiff_t width = input_width(&pass->input), H = pass->shape->H;
-    add_into((real *)pass->grads->w_ih + m * width, c, width);
-    add_into((real *)pass->grads->w_hh + m * H, c + width, H);
-    if (pass->grads->b) ((real *)pass->grads->b)[m] += c[width + H];
+    outer_add_columns(kernels, pass->grads->w_ih, width, 0, block, c, ldc);
+    outer_add_columns(kernels, pass->grads->w_hh, H, width, block, c, ldc);
+    outer_add_ones(pass->grads->b, width + H, block, c, ldc);
 }
 
 static struct outer outer_of(struct reverse_pass *pass) {
@@ -188,7 +189,7 @@ static struct outer outer_of(struct reverse_pass *pass) {
         .source = pass,
         .find = find_outer,
         .target = pass,
-        .add = add_weight_row,
+        .add = add_weights,
     };
     for (int i = 0; i < pass->input.segments; i++) outer.segment_width[i] = pass->input.width[i];
     outer.segment_width[pass->input.segments] = pass->shape->H;
@@ -204,7 +205,7 @@ struct backward_layer {
     struct located dx; /* gradient of the layer's input in the order of time; base NULL: not wanted */
     struct backward_worker *worker;
     ptrdiff_t blocks; /* of rows, per direction */
-    ptrdiff_t share;  /* rows of a weight gradient per task */
+    struct outer_shares shares;
     ptrdiff_t weight_tasks, dx_tasks;
 };
 
@@ -239,8 +240,8 @@ static void dx_native(const struct backward_layer *layer, struct backward_worker
         .columns = width,
         .panel_step = kernels->product_vectors * kernels->lanes,
         .vector_step = kernels->lanes,
-        .panel_end = product_panels(kernels, width),
-        .vectors = kernels->product_vectors,
+        .panels = product_panels(kernels, width),
+        .range = all_panels(product_panels(kernels, width)),
     };
     for (int d = 0; d < shape->D; d++)
         for (int gate = 0; gate < 4; gate++)
@@ -274,11 +275,11 @@ static void dx_blas(const struct backward_layer *layer, struct backward_worker *
 
 static void weights_and_dx_task(void *context, ptrdiff_t task, int worker) {
     struct backward_layer *layer = context;
-    const ptrdiff_t height = 4 * layer->shape->H, per_direction = layer->weight_tasks / layer->shape->D;
     if (task < layer->weight_tasks) {
+        const ptrdiff_t per_direction = layer->weight_tasks / layer->shape->D;
         const struct outer outer = outer_of(&layer->pass[task / per_direction]);
-        const ptrdiff_t m0 = task % per_direction * layer->share, m1 = m0 + layer->share;
-        outer_rows(&outer, &layer->worker[worker].outer, m0, m1 < height ? m1 : height);
+        const struct block block = outer_block(&layer->shares, task % per_direction);
+        outer_run(&outer, &layer->worker[worker].outer, &block);
     } else {
         const ptrdiff_t q0 = (task - layer->weight_tasks) * CHUNK, left = layer->plan->rows - q0;
         const ptrdiff_t n = left < CHUNK ? left : CHUNK;
@@ -322,8 +323,8 @@ static void run_layer_backward(struct backward_layer *layer, ptrdiff_t index) {
     clstm_parallel(threads, layer->blocks * shape->D, recurrence_task, layer);
 
     const int batched = batched_threads(shape, layer->plan, index);
-    layer->share = outer_share(shape, batched);
-    layer->weight_tasks = (4 * shape->H + layer->share - 1) / layer->share * shape->D;
+    layer->shares = weight_shares(shape, layer->plan, index);
+    layer->weight_tasks = outer_tasks(&layer->shares) * shape->D;
     layer->dx_tasks = layer->dx.base ? (layer->plan->rows + CHUNK - 1) / CHUNK : 0;
     clstm_parallel(batched, layer->weight_tasks + layer->dx_tasks, weights_and_dx_task, layer);
 }

@@ -124,11 +124,11 @@ static void project_native(const struct pass *pass, const struct pass_scratch *s
         .columns = 4 * pass->shape->ld,
         .panel_step = pass->shape->kernels->lanes,
         .vector_step = pass->shape->ld,
-        .panel_end = gate_panels(pass->shape),
-        .vectors = 4,
+        .panels = gate_panels(pass->shape->kernels, pass->shape->H),
+        .range = all_panels(gate_panels(pass->shape->kernels, pass->shape->H)),
     };
     for (int i = 0; i < pass->input.segments; i++) product.term[i] = input_term(pass, scratch, i);
-    pass->shape->kernels->gate_product(&product);
+    pass->shape->kernels->product(&product);
 }
 
 /* C [n, 4 blocks of ld] += A [n,k] W^T, W [4H, ldw]: one product, or one per gate where rows are padded. */
@@ -160,6 +160,10 @@ static void project_blas(const struct pass *pass, struct pass_scratch *scratch, 
     gates_by_blas(shape, rows, width, scratch->gathered, width, pass->weights->w_ih, width, scratch->z_rows[0]);
 }
 
+/* Few rows stream the weights through the caches and use each of them but once or twice: then every other step goes
+ * through them from the end. With more rows, the order of memory is worth more. */
+enum { FEW_ROWS = 12 };
+
 /* Step s of n rows; z is where its chunk's input products stand, or NULL if they are part of this step. */
 static void pass_step(const struct pass *pass, struct pass_scratch *scratch, struct range range, ptrdiff_t s,
                       ptrdiff_t n, real *z) {
@@ -178,13 +182,14 @@ static void pass_step(const struct pass *pass, struct pass_scratch *scratch, str
         .c = slot_c(pass, s + 1) + first,
         .h = slot_h(pass, s + 1) + first,
         .y = pass->output.base ? scratch->y : NULL,
-        .panel_end = gate_panels(shape),
+        .panels = gate_panels(shape->kernels, shape->H),
     };
     for (ptrdiff_t i = 0; step.y && i < n; i++)
         scratch->y[i] =
             row_at(&pass->output, pass->plan, plan_time(pass->plan, pass->reverse, s, range.r0 + i), range.r0 + i);
     if (shape->blas) {
         gates_by_blas(shape, n, shape->H, h_prev, ld, pass->weights->w_hh, shape->H, z);
+        step.panels = (struct panels){.full = (shape->H + shape->kernels->lanes - 1) / shape->kernels->lanes};
     } else {
         for (int i = 0; !z && i < pass->input.segments; i++) {
             find_input(pass, scratch->input[i], i, s, range.r0, n);
@@ -199,6 +204,8 @@ static void pass_step(const struct pass *pass, struct pass_scratch *scratch, str
             .panel_stride = shape->H * 4 * shape->kernels->lanes,
         };
     }
+    step.range = all_panels(step.panels);
+    step.range.backwards = n <= FEW_ROWS && (s & 1);
     shape->kernels->gate_rows(&step);
 }
 
