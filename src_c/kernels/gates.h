@@ -17,28 +17,10 @@ CLSTM_INLINE struct unit unit_gates(const vec z[4], vec c_prev) {
     return u;
 }
 
-/* dz of the four gates, and dc of the step before, from dh (whole) and dc (from later steps). tanh(c) is computed
- * again: keeping it would cost a sixth more tape. sigmoid' = s (1 - s), tanh' = 1 - t^2. */
-CLSTM_INLINE struct unit unit_backward(struct unit u, vec c_prev, vec dh, vec dc) {
-    const vec one = broadcast(1), t = tanh_(u.c);
-    const vec dct = fma_(dh * u.o, fma_(-t, t, one), dc);
-    return (struct unit){
-        .i = dct * u.g * u.i * (one - u.i),
-        .f = dct * c_prev * u.f * (one - u.f),
-        .g = dct * u.i * fma_(-u.g, u.g, one),
-        .o = dh * t * u.o * (one - u.o),
-        .c = dct * u.f,
-    };
-}
-
-/* Loads and stores of H elements in memory of the caller, which is not padded. */
+/* Into memory of the caller, which is not padded. */
 CLSTM_INLINE void store_units(real *row, ptrdiff_t unit, ptrdiff_t hidden, vec v) {
     if (unit + V <= hidden) store(row + unit, v);
     else store_part(row + unit, v, hidden - unit);
-}
-
-CLSTM_INLINE vec load_units(const real *row, ptrdiff_t unit, ptrdiff_t hidden) {
-    return unit + V <= hidden ? load(row + unit) : load_part(row + unit, hidden - unit);
 }
 
 CLSTM_INLINE vec start_of(const struct gate_rows *s, ptrdiff_t row, ptrdiff_t panel, int vector) {
@@ -183,28 +165,6 @@ static void gate_rows_kernel(const struct gate_rows *s) {
         if (wide && group) wide(s, 0, panel);
         else gate_panel(s, panel);
     }
-}
-
-static void gate_rows_backward_kernel(const struct gate_rows_backward *s) {
-    const ptrdiff_t ld = s->ld;
-    for (ptrdiff_t row = 0; row < s->rows; row++)
-        for (ptrdiff_t unit = 0; unit < s->hidden; unit += V) {
-            const ptrdiff_t at = row * ld + unit;
-            real *gates = s->gates + row * 4 * ld + unit;
-            const struct unit u = {.i = load(gates),
-                                   .f = load(gates + ld),
-                                   .g = load(gates + 2 * ld),
-                                   .o = load(gates + 3 * ld),
-                                   .c = load(s->c + at)};
-            vec dh = load(s->dh + at);
-            if (s->dy) dh += load_units(s->dy[row], unit, s->hidden);
-            const struct unit d = unit_backward(u, load(s->c_prev + at), dh, load(s->dc + at));
-            store(gates, d.i);
-            store(gates + ld, d.f);
-            store(gates + 2 * ld, d.g);
-            store(gates + 3 * ld, d.o);
-            store(s->dc + at, d.c);
-        }
 }
 
 #endif

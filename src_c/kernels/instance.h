@@ -11,6 +11,7 @@
 #include "product.h"
 #include "narrow.h"
 #include "gates.h"
+#include "gates_backward.h"
 #include "losses.h"
 #include "updates.h"
 

@@ -64,7 +64,7 @@ struct product {
  * zeros; rows of A must be readable to the same length. */
 enum { NARROW_COLUMNS = 8 };
 struct narrow_product {
-    ptrdiff_t rows, columns; /* columns <= NARROW_COLUMNS */
+    ptrdiff_t rows, columns, first; /* columns <= NARROW_COLUMNS, written from c[row][first] on */
     int terms;
     struct {
         const real *const *rows; /* [n] */
@@ -100,12 +100,20 @@ struct gate_rows {
  *     dh' = dh + dy     dc' = dc + dh' o (1 - tanh(c)^2)
  *     dz_i = dc' g i (1 - i)   dz_f = dc' c_prev f (1 - f)   dz_g = dc' i (1 - g^2)   dz_o = dh' tanh(c) o (1 - o)
  *     dc (of step t-1) = dc' f
+ *
+ * dh of the units in panels of `range` is the sum of the terms, dz of step t+1 times w_hh, and is written nowhere; of the
+ * units from first_unit on it is read from `dh`.
  */
 struct gate_rows_backward {
     ptrdiff_t rows, hidden, ld;
-    real *gates; /* in: i f g o; out: dz in the same places */
+    int terms;
+    struct term term[4];
+    struct panels panels; /* of V product_vectors units */
+    struct panel_range range;
+    ptrdiff_t first_unit; /* a multiple of V, H if there are none */
+    const real *dh;       /* [n][ld] */
+    real *gates;          /* in: i f g o; out: dz in the same places */
     const real *c_prev, *c;
-    const real *dh;        /* [n][ld] */
     real *dc;              /* [n][ld] in: dc_t, out: dc_{t-1} */
     const real *const *dy; /* [n] rows of H elements, or NULL for zero */
 };

@@ -2,23 +2,26 @@
 #ifndef CLSTM_NARROW_H
 #define CLSTM_NARROW_H
 
-#include "simd.h"
+#include "transpose.h"
 
-/* The sum of all lanes, in one order for all: the upper half is added to the lower until one is left. */
-CLSTM_INLINE real sum_of_lanes(vec v) {
+/* The sums of all lanes of QUAD vectors: first within each 16 bytes, then over these, in one order for all. */
+CLSTM_INLINE void add_lanes(real sums[QUAD], const vec v[QUAD]) {
+    vec columns[QUAD];
     real lanes[V];
-    store(lanes, v);
-    CLSTM_UNROLL for (int half = V / 2; half > 0; half /= 2) {
-        CLSTM_UNROLL for (int i = 0; i < half; i++) lanes[i] += lanes[i + half];
+    turn_quads(columns, v);
+    CLSTM_UNROLL for (int j = 1; j < QUAD; j++) columns[0] += columns[j];
+    store(lanes, columns[0]);
+    CLSTM_UNROLL for (int i = 0; i < QUAD; i++) {
+        sums[i] = lanes[i];
+        CLSTM_UNROLL for (int q = QUAD; q < V; q += QUAD) sums[i] += lanes[q + i];
     }
-    return lanes[0];
 }
 
 /* R rows by C columns */
 CLSTM_INLINE void narrow_tile(const struct narrow_product *s, const int R, const int C, ptrdiff_t row,
                               ptrdiff_t column) {
-    vec sums[4][2];
-    CLSTM_UNROLL for (int r = 0; r < R; r++) { CLSTM_UNROLL for (int j = 0; j < C; j++) sums[r][j] = (vec){0}; }
+    vec sums[2][4];
+    CLSTM_UNROLL for (int j = 0; j < C; j++) { CLSTM_UNROLL for (int r = 0; r < 4; r++) sums[j][r] = (vec){0}; }
     for (int i = 0; i < s->terms; i++) {
         const ptrdiff_t width = s->term[i].runs * s->term[i].run * V;
         const real *b = s->term[i].b + column * width;
@@ -27,13 +30,17 @@ CLSTM_INLINE void narrow_tile(const struct narrow_product *s, const int R, const
             for (ptrdiff_t k = 0; k < s->term[i].run; k++, b += V) {
                 CLSTM_UNROLL for (int r = 0; r < R; r++) {
                     const vec a = load(s->term[i].rows[row + r] + start + k * V);
-                    CLSTM_UNROLL for (int j = 0; j < C; j++) sums[r][j] = fma_(a, load(b + j * width), sums[r][j]);
+                    CLSTM_UNROLL for (int j = 0; j < C; j++) sums[j][r] = fma_(a, load(b + j * width), sums[j][r]);
                 }
             }
         }
     }
-    CLSTM_UNROLL for (int r = 0; r < R; r++) {
-        CLSTM_UNROLL for (int j = 0; j < C; j++) s->c[row + r][column + j] = sum_of_lanes(sums[r][j]);
+    CLSTM_UNROLL for (int j = 0; j < C; j++) {
+        real c[4];
+        CLSTM_UNROLL for (int r = 0; r < 4; r += QUAD) {
+            if (r < R) add_lanes(c + r, sums[j] + r);
+        }
+        CLSTM_UNROLL for (int r = 0; r < R; r++) s->c[row + r][s->first + column + j] = c[r];
     }
 }
 

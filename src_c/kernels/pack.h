@@ -4,20 +4,36 @@
 
 #include "transpose.h"
 
-/* One panel: panel[kk][lane] = rows[lane][kk] for the lanes of `vectors` vectors; a row that is NULL has zeros. */
-static void pack_lanes(real *panel, const real *const *rows, ptrdiff_t k, int vectors) {
-    const ptrdiff_t width = vectors * V, whole = k - k % V;
-    for (ptrdiff_t kk = 0; kk < whole; kk += V)
-        for (ptrdiff_t lane0 = 0; lane0 < width; lane0 += V) {
-            vec block[V];
-            CLSTM_UNROLL for (int i = 0; i < V; i++) {
-                block[i] = rows[lane0 + i] ? load(rows[lane0 + i] + kk) : (vec){0};
-            }
-            transpose_block(block);
-            CLSTM_UNROLL for (int i = 0; i < V; i++) store(panel + (kk + i) * width + lane0, block[i]);
-        }
-    for (ptrdiff_t kk = whole; kk < k; kk++)
-        for (ptrdiff_t lane = 0; lane < width; lane++) panel[kk * width + lane] = rows[lane] ? rows[lane][kk] : 0;
+/* Elements of a row that are packed together: some lines of the cache, in one of which the panel stays meanwhile. */
+enum { PACK_BLOCK = 256 / sizeof(real) };
+
+/* Columns [k0, k1) of V rows: panel[k][lane] = rows[lane][k], the columns of the panel `width` apart. */
+CLSTM_INLINE void pack_block(real *panel, ptrdiff_t width, const real *const *rows, ptrdiff_t k0, ptrdiff_t k1) {
+    ptrdiff_t k = k0;
+    for (; k + QUAD <= k1; k += QUAD) {
+        vec columns[QUAD];
+        load_columns(columns, rows, k);
+        CLSTM_UNROLL for (int j = 0; j < QUAD; j++) store(panel + (k + j) * width, columns[j]);
+    }
+    for (; k < k1; k++)
+        for (int lane = 0; lane < V; lane++) panel[k * width + lane] = rows[lane][k];
+}
+
+/* The same where rows that are NULL give zeros. */
+static void pack_block_part(real *panel, ptrdiff_t width, const real *const *rows, ptrdiff_t k0, ptrdiff_t k1) {
+    for (ptrdiff_t k = k0; k < k1; k++)
+        for (int lane = 0; lane < V; lane++) panel[k * width + lane] = rows[lane] ? rows[lane][k] : 0;
+}
+
+/* One panel: panel[k][lane] = rows[lane][k] for the lanes of `vectors` vectors, of which `lanes` have rows. */
+static void pack_lanes(real *panel, const real *const *rows, ptrdiff_t lanes, ptrdiff_t k, int vectors) {
+    const ptrdiff_t width = vectors * V;
+    for (ptrdiff_t k0 = 0; k0 < k; k0 += PACK_BLOCK) {
+        const ptrdiff_t k1 = k - k0 < PACK_BLOCK ? k : k0 + PACK_BLOCK;
+        for (ptrdiff_t lane = 0; lane < width; lane += V)
+            if (lane + V <= lanes) pack_block(panel + lane, width, rows + lane, k0, k1);
+            else pack_block_part(panel + lane, width, rows + lane, k0, k1);
+    }
 }
 
 static void pack_gates(real *dst, const real *w, ptrdiff_t ldw, ptrdiff_t hidden, ptrdiff_t k) {
@@ -27,7 +43,7 @@ static void pack_gates(real *dst, const real *w, ptrdiff_t ldw, ptrdiff_t hidden
         const int vectors = (int)((4 * units + V - 1) / V);
         for (ptrdiff_t lane = 0; lane < vectors * V; lane++)
             rows[lane] = lane < 4 * units ? w + (lane / units * hidden + unit + lane % units) * ldw : NULL;
-        pack_lanes(dst, rows, k, vectors);
+        pack_lanes(dst, rows, 4 * units, k, vectors);
         dst += k * vectors * V;
     }
 }
@@ -38,7 +54,7 @@ static void pack_rows(real *dst, const real *w, ptrdiff_t ldw, ptrdiff_t out, pt
         const ptrdiff_t left = (out - row + V - 1) / V;
         const int vectors = left < PRODUCT_VECTORS ? (int)left : PRODUCT_VECTORS;
         for (ptrdiff_t lane = 0; lane < vectors * V; lane++) rows[lane] = row + lane < out ? w + (row + lane) * ldw : NULL;
-        pack_lanes(dst, rows, k, vectors);
+        pack_lanes(dst, rows, out - row, k, vectors);
         dst += k * vectors * V;
     }
 }

@@ -41,29 +41,6 @@ CLSTM_INLINE void store_part(real *p, vec v, ptrdiff_t count) {
  * plain name.) */
 CLSTM_INLINE vec select_(ivec mask, vec a, vec b) { return (vec)((mask & (ivec)a) | (~mask & (ivec)b)); }
 
-/* The lanes of two vectors by turns, a0 b0 a1 b1 ..: of their lower and of their upper halves. */
-#define LANES (VECTOR_BYTES * 8 / REAL_BITS)
-#if LANES == 16
-#define LOWER_HALVES 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
-#define UPPER_HALVES 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
-#elif LANES == 8
-#define LOWER_HALVES 0, 8, 1, 9, 2, 10, 3, 11
-#define UPPER_HALVES 4, 12, 5, 13, 6, 14, 7, 15
-#elif LANES == 4
-#define LOWER_HALVES 0, 4, 1, 5
-#define UPPER_HALVES 2, 6, 3, 7
-#else
-#define LOWER_HALVES 0, 2
-#define UPPER_HALVES 1, 3
-#endif
-#if defined(__clang__)
-CLSTM_INLINE vec interleave_lower(vec a, vec b) { return __builtin_shufflevector(a, b, LOWER_HALVES); }
-CLSTM_INLINE vec interleave_upper(vec a, vec b) { return __builtin_shufflevector(a, b, UPPER_HALVES); }
-#else
-CLSTM_INLINE vec interleave_lower(vec a, vec b) { return __builtin_shuffle(a, b, (ivec){LOWER_HALVES}); }
-CLSTM_INLINE vec interleave_upper(vec a, vec b) { return __builtin_shuffle(a, b, (ivec){UPPER_HALVES}); }
-#endif
-
 /* a b + c, rounded once where the instruction set can, twice on the x86-64 baseline. */
 CLSTM_INLINE vec fma_(vec a, vec b, vec c) {
 #if VECTOR_BYTES == 64 && REAL_BITS == 32

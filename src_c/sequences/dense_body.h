@@ -15,6 +15,7 @@ struct dense {
     real *panels, *bias; /* packed w (backward: by columns) and b */
     struct dense_worker *worker;
     struct outer_shares shares;
+    real *sums;
 };
 
 struct dense_worker {
@@ -44,6 +45,7 @@ static void dense_lay_out(struct dense *it, struct arena *arena, int backward) {
     const ptrdiff_t in = padded(it->in), out = padded(it->out);
     it->panels = arena_take(arena, times(in, out), sizeof(real));
     it->bias = arena_take(arena, out, sizeof(real));
+    it->sums = arena_take(arena, backward ? outer_sums(it->kernels, it->blas, it->out, it->in + 1) : 0, sizeof(real));
     it->worker = arena_take(arena, it->threads, sizeof *it->worker);
     for (int i = 0; i < it->threads; i++) {
         struct dense_worker measured, *worker = it->worker ? &it->worker[i] : &measured;
@@ -151,25 +153,24 @@ static void find_dense(const void *source, ptrdiff_t q0, ptrdiff_t n, const real
     }
 }
 
-static void add_dense(void *target, const struct block *block, const real *c, ptrdiff_t ldc) {
-    const struct dense *it = target;
-    outer_add_columns(it->kernels, it->dw, it->in, 0, block, c, ldc);
-    outer_add_ones(it->db, it->in, block, c, ldc);
-}
-
-static struct outer outer_of(struct dense *it) {
+static struct outer outer_of(const struct dense *it) {
     return (struct outer){
         .kernels = it->kernels,
-        .rows = it->rows,
         .blocks = 1,
         .width = it->out,
         .segments = 1,
         .segment_width = {it->in},
         .source = it,
         .find = find_dense,
-        .target = it,
-        .add = add_dense,
+        .sums = it->sums,
+        .panel = outer_panel_width(it->kernels, it->blas, it->out),
     };
+}
+
+static void add_dense(const struct dense *it) {
+    const struct outer outer = outer_of(it);
+    outer_add_columns(&outer, it->dw, it->in, 0);
+    outer_add_ones(&outer, it->db, it->in);
 }
 
 static void backward_task(void *context, ptrdiff_t task, int index) {
@@ -179,7 +180,7 @@ static void backward_task(void *context, ptrdiff_t task, int index) {
     if (task < weight_tasks) {
         const struct outer outer = outer_of(it);
         const struct block block = outer_block(&it->shares, task);
-        outer_run(&outer, &worker->outer, &block);
+        outer_run(&outer, &worker->outer, &block, 0, it->rows, 0);
         return;
     }
     const ptrdiff_t q0 = (task - weight_tasks) * CHUNK, n = chunk_rows(it, q0);
@@ -194,7 +195,8 @@ static void dense_backward_blas(struct dense *it) {
     const clstm_dtype dtype = sizeof(real) == sizeof(float) ? CLSTM_F32 : CLSTM_F64;
     const struct outer outer = outer_of(it);
     real *gathered = it->worker[0].gathered;
-    outer_blas(&outer, &it->worker[0].outer, &it->runtime->blas);
+    outer_blas(&outer, &it->worker[0].outer, &it->runtime->blas, it->rows);
+    add_dense(it);
     for (ptrdiff_t q0 = 0; it->dx.data && q0 < it->rows; q0 += CHUNK) {
         const ptrdiff_t n = chunk_rows(it, q0);
         clstm_gemm_row_major(&it->runtime->blas, dtype, n, it->in, it->out,
@@ -219,4 +221,5 @@ void REAL_NAME(dense_backward)(const clstm_runtime *runtime, const clstm_dense *
     if (dx.data) it.kernels->pack_columns(it.panels, it.w, it.in, it.out, it.in);
     const ptrdiff_t dx_tasks = dx.data ? (it.rows + CHUNK - 1) / CHUNK : 0;
     clstm_parallel(it.threads, outer_tasks(&it.shares) + dx_tasks, backward_task, &it);
+    add_dense(&it);
 }

@@ -113,10 +113,21 @@ static inline void clear_padding(clstm_sequence sequence, const clstm_batch *bat
                    (size_t)width * sizeof(real));
 }
 
+static inline ptrdiff_t parts_of(ptrdiff_t size, ptrdiff_t share) { return (size + share - 1) / share; }
+
 /* Threads worth waking for a number of floating-point operations: each should have fifty microseconds. */
 static inline int threads_for(const clstm_runtime *runtime, double operations) {
     const double worth = operations / 5e6;
     return worth >= runtime->threads ? runtime->threads : worth < 1 ? 1 : (int)worth;
+}
+
+/* Threads that pack the weights of one layer: moving a number is like a few operations. */
+static inline double layer_weights(const struct shape *shape, ptrdiff_t layer) {
+    return 4.0 * (double)shape->H * (double)(layer_width(shape, layer) + shape->H) * (double)shape->D;
+}
+
+static inline int pack_threads(const struct shape *shape, ptrdiff_t layer) {
+    return threads_for(shape->runtime, 10 * layer_weights(shape, layer));
 }
 
 /* Floating-point operations of the products of one layer, forward. */

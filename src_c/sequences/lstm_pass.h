@@ -9,7 +9,11 @@
 #define CLSTM_LSTM_PASS_H
 
 #include "../ground/blas.h"
+#include "../ground/threads.h"
 #include "layout.h"
+
+/* Operations of a step that are worth another thread. */
+enum { SPLIT_OPERATIONS = 50000 };
 
 struct packed_weights {
     const real *input[2], *recurrent, *bias; /* gate panels; input by segment */
@@ -25,6 +29,7 @@ struct pass {
     const struct shape *shape;
     const struct plan *plan;
     int reverse;
+    int split; /* threads that share the units of a step; 1: none, ranges of rows go to threads */
     struct input input;
     const clstm_weights *weights;
     struct packed_weights packed;
@@ -82,6 +87,50 @@ static ptrdiff_t row_blocks(const struct shape *shape, const struct plan *plan, 
     return shape->blas ? 1 : wanted < most ? wanted : most;
 }
 
+/* Threads that share the units of each step, where there are fewer ranges of rows than threads: the directions run one
+ * after another then. A step takes a few microseconds at least, so that meeting after each is worth it. */
+static int split_of(const struct shape *shape, const struct plan *plan, int threads, ptrdiff_t blocks) {
+    const double step = 8.0 * (double)shape->H * (double)shape->H * (double)plan->N;
+    const ptrdiff_t most = shape->H / (shape->kernels->product_vectors * shape->kernels->lanes);
+    if (shape->blas || blocks * shape->D >= threads) return 1;
+    const double worth = step / SPLIT_OPERATIONS;
+    const int split = worth < threads ? (int)worth : threads;
+    return split < 2 || most < 2 ? 1 : split < most ? split : (int)most;
+}
+
+/* Part `part` of `parts` of a range of panels. */
+static struct panel_range part_of(struct panel_range range, ptrdiff_t part, ptrdiff_t parts) {
+    const ptrdiff_t count = range.end - range.begin;
+    return (struct panel_range){range.begin + part * count / parts, range.begin + (part + 1) * count / parts,
+                                range.backwards};
+}
+
+struct split_pass {
+    const struct kernels *kernels;
+    const struct gate_rows *step;  /* one of them, */
+    const struct product *product; /* the other NULL */
+    ptrdiff_t parts;
+};
+
+static void split_pass_task(void *context, ptrdiff_t part, int worker) {
+    const struct split_pass *split = context;
+    if (split->step) {
+        struct gate_rows own = *split->step;
+        own.range = part_of(own.range, part, split->parts);
+        split->kernels->gate_rows(&own);
+    } else {
+        struct product own = *split->product;
+        own.range = part_of(own.range, part, split->parts);
+        split->kernels->product(&own);
+    }
+    (void)worker;
+}
+
+static void run_pass(const struct pass *pass, const struct gate_rows *step, const struct product *product) {
+    struct split_pass split = {pass->shape->kernels, step, product, pass->split};
+    clstm_parallel(pass->split, pass->split, split_pass_task, &split);
+}
+
 static void find_input(const struct pass *pass, const real **rows, int segment, ptrdiff_t s, ptrdiff_t r0,
                        ptrdiff_t n) {
     for (ptrdiff_t i = 0; i < n; i++)
@@ -128,7 +177,7 @@ static void project_native(const struct pass *pass, const struct pass_scratch *s
         .range = all_panels(gate_panels(pass->shape->kernels, pass->shape->H)),
     };
     for (int i = 0; i < pass->input.segments; i++) product.term[i] = input_term(pass, scratch, i);
-    pass->shape->kernels->product(&product);
+    run_pass(pass, NULL, &product);
 }
 
 /* C [n, 4 blocks of ld] += A [n,k] W^T, W [4H, ldw]: one product, or one per gate where rows are padded. */
@@ -206,7 +255,7 @@ static void pass_step(const struct pass *pass, struct pass_scratch *scratch, str
     }
     step.range = all_panels(step.panels);
     step.range.backwards = n <= FEW_ROWS && (s & 1);
-    shape->kernels->gate_rows(&step);
+    run_pass(pass, &step, NULL);
 }
 
 /* Whether the input product is part of each step: when both packed matrices stay in a core's second-level cache and

@@ -23,21 +23,21 @@ struct block {
  * behind them, whose column is the gradient of the bias. `find` gives the addresses for q0 <= q < q0 + n. */
 struct outer {
     const struct kernels *kernels;
-    ptrdiff_t rows; /* of q */
     ptrdiff_t blocks, width, ld;
     int segments;
     ptrdiff_t segment_width[OUTER_SEGMENTS];
     const void *source;
     void (*find)(const void *source, ptrdiff_t q0, ptrdiff_t n, const real **left, const real **right[OUTER_SEGMENTS]);
-    /* Receives a block of C, c[(k - k0) ldc + m - m0], readable to whole vectors: adds it to the caller's gradients. */
-    void *target;
-    void (*add)(void *target, const struct block *block, const real *c, ptrdiff_t ldc);
+    /* C transposed, in panels of `panel` rows m each: [M / panel][padded(K)][panel], readable to whole vectors. */
+    real *sums;
+    ptrdiff_t panel;
 };
 
 struct outer_scratch {
     const real **left, **right[OUTER_SEGMENTS];
-    real *tiles, *panel, *c;
+    real *tiles, *panel;
 };
+
 
 static inline ptrdiff_t outer_height(const struct outer *outer) { return outer->blocks * outer->width; }
 
@@ -53,7 +53,20 @@ struct outer_shares {
     ptrdiff_t height, columns, m, k;
 };
 
-static inline ptrdiff_t parts_of(ptrdiff_t size, ptrdiff_t share) { return (size + share - 1) / share; }
+/* A BLAS takes all rows as one panel. */
+static inline ptrdiff_t outer_panel_width(const struct kernels *kernels, int blas, ptrdiff_t height) {
+    return blas ? padded(height) : kernels->product_vectors * kernels->lanes;
+}
+
+/* Elements of `sums`. */
+static inline ptrdiff_t outer_sums(const struct kernels *kernels, int blas, ptrdiff_t height, ptrdiff_t columns) {
+    const ptrdiff_t panel = outer_panel_width(kernels, blas, height);
+    return times(times(parts_of(height, panel), panel), padded(columns));
+}
+
+static inline real *outer_sums_at(const struct outer *outer, ptrdiff_t m, ptrdiff_t k) {
+    return outer->sums + (m / outer->panel * padded(outer_columns(outer)) + k) * outer->panel;
+}
 
 static inline struct outer_shares outer_shares_of(const struct kernels *kernels, ptrdiff_t height, ptrdiff_t columns,
                                                   int threads) {
@@ -75,16 +88,15 @@ static inline struct block outer_block(const struct outer_shares *shares, ptrdif
     return (struct block){m0, m1 < shares->height ? m1 : shares->height, k0, k1 < shares->columns ? k1 : shares->columns};
 }
 
-/* Scratch for one worker that computes such blocks. A BLAS takes all rows as one panel. */
+/* Scratch for one worker that computes such blocks. */
 static inline void outer_lay_out(struct outer_scratch *scratch, struct arena *arena, const struct kernels *kernels,
                                  int blas, const struct outer_shares *shares) {
-    const ptrdiff_t tall = padded(shares->k + kernels->product_rows), wide = padded(shares->m);
+    const ptrdiff_t tall = padded(shares->k + kernels->product_rows);
     scratch->left = arena_take(arena, OUTER_CHUNK, sizeof(real *));
     for (int i = 0; i < OUTER_SEGMENTS; i++) scratch->right[i] = arena_take(arena, OUTER_CHUNK, sizeof(real *));
     scratch->tiles = arena_take(arena, times(OUTER_CHUNK, tall), sizeof(real));
-    scratch->panel = arena_take(
-        arena, times(OUTER_CHUNK, blas ? wide : kernels->product_vectors * kernels->lanes), sizeof(real));
-    scratch->c = arena_take(arena, times(tall, wide), sizeof(real));
+    scratch->panel =
+        arena_take(arena, times(OUTER_CHUNK, outer_panel_width(kernels, blas, shares->m)), sizeof(real));
 }
 
 /* Columns [k0, k0 + count) of right as a tile: tile[q][k - k0], the one behind the segments. */
@@ -117,7 +129,7 @@ static void outer_pack_panel(const struct outer *outer, struct outer_scratch *sc
 
 /* One panel of one chunk times all tiles: n terms of the sums of its rows. */
 static void outer_panel(const struct outer *outer, struct outer_scratch *scratch, const struct block *block,
-                        ptrdiff_t ldc, ptrdiff_t m, ptrdiff_t n, int accumulate) {
+                        ptrdiff_t m, ptrdiff_t n, int accumulate) {
     const struct kernels *kernels = outer->kernels;
     const ptrdiff_t height = kernels->product_rows, full = kernels->product_vectors * kernels->lanes;
     const ptrdiff_t count = block->m1 - m < full ? block->m1 - m : full;
@@ -129,7 +141,7 @@ static void outer_panel(const struct outer *outer, struct outer_scratch *scratch
         const ptrdiff_t rows = block->k1 - k < height ? block->k1 - k : height;
         for (ptrdiff_t r = 0; r < rows; r++) {
             a[r] = scratch->tiles + (k - block->k0) * n + r;
-            c[r] = scratch->c + (k - block->k0 + r) * ldc + m - block->m0;
+            c[r] = outer_sums_at(outer, m, k + r);
         }
         kernels->product(&(struct product){
             .rows = rows,
@@ -146,52 +158,50 @@ static void outer_panel(const struct outer *outer, struct outer_scratch *scratch
     }
 }
 
-/* A block of C, added to the gradients. */
-static void outer_run(const struct outer *outer, struct outer_scratch *scratch, const struct block *block) {
+/* The terms q0 <= q < q1 of a block of C; the first ones start the sums, later ones are added. */
+static void outer_run(const struct outer *outer, struct outer_scratch *scratch, const struct block *block,
+                      ptrdiff_t q0, ptrdiff_t q1, int later) {
     const struct kernels *kernels = outer->kernels;
-    const ptrdiff_t height = kernels->product_rows, ldc = padded(block->m1 - block->m0);
-    for (ptrdiff_t q = 0; q < outer->rows; q += OUTER_CHUNK) {
-        const ptrdiff_t n = outer->rows - q < OUTER_CHUNK ? outer->rows - q : OUTER_CHUNK;
+    const ptrdiff_t height = kernels->product_rows;
+    for (ptrdiff_t q = q0; q < q1; q += OUTER_CHUNK) {
+        const ptrdiff_t n = q1 - q < OUTER_CHUNK ? q1 - q : OUTER_CHUNK;
         outer->find(outer->source, q, n, scratch->left, scratch->right);
         for (ptrdiff_t k = block->k0; k < block->k1; k += height)
             outer_pack_tile(outer, scratch, scratch->tiles + (k - block->k0) * n, height, k,
                             block->k1 - k < height ? block->k1 - k : height, n);
         for (ptrdiff_t m = block->m0; m < block->m1; m += kernels->product_vectors * kernels->lanes)
-            outer_panel(outer, scratch, block, ldc, m, n, q > 0);
+            outer_panel(outer, scratch, block, m, n, later || q > q0);
     }
-    if (outer->rows > 0) outer->add(outer->target, block, scratch->c, ldc);
 }
 
-/* All of C by BLAS. */
-static void outer_blas(const struct outer *outer, struct outer_scratch *scratch, const clstm_blas *blas) {
+/* All of C, terms 0 .. rows-1, by BLAS. */
+static void outer_blas(const struct outer *outer, struct outer_scratch *scratch, const clstm_blas *blas,
+                       ptrdiff_t rows) {
     const clstm_dtype dtype = sizeof(real) == sizeof(float) ? CLSTM_F32 : CLSTM_F64;
     const ptrdiff_t columns = outer_columns(outer), ldk = padded(columns), height = outer_height(outer);
-    const ptrdiff_t ldm = padded(height);
-    for (ptrdiff_t q = 0; q < outer->rows; q += OUTER_CHUNK) {
-        const ptrdiff_t n = outer->rows - q < OUTER_CHUNK ? outer->rows - q : OUTER_CHUNK;
+    const ptrdiff_t ld = outer->panel;
+    for (ptrdiff_t q = 0; q < rows; q += OUTER_CHUNK) {
+        const ptrdiff_t n = rows - q < OUTER_CHUNK ? rows - q : OUTER_CHUNK;
         outer->find(outer->source, q, n, scratch->left, scratch->right);
         outer_pack_tile(outer, scratch, scratch->tiles, ldk, 0, columns, n);
-        outer_pack_panel(outer, scratch, ldm, 0, height, n);
-        clstm_gemm_row_major(blas, dtype, columns, ldm, n, (clstm_matrix){scratch->tiles, ldk, CLSTM_TRANSPOSED},
-                             (clstm_matrix){scratch->panel, ldm, CLSTM_PLAIN}, q > 0, scratch->c, ldm);
+        outer_pack_panel(outer, scratch, ld, 0, height, n);
+        clstm_gemm_row_major(blas, dtype, columns, ld, n, (clstm_matrix){scratch->tiles, ldk, CLSTM_TRANSPOSED},
+                             (clstm_matrix){scratch->panel, ld, CLSTM_PLAIN}, q > 0, outer->sums, ld);
     }
-    if (outer->rows > 0) outer->add(outer->target, &(struct block){0, height, 0, columns}, scratch->c, ldm);
 }
 
-/* to [height,width] += the columns of C from `begin` on that are in this block. */
-static void outer_add_columns(const struct kernels *kernels, real *to, ptrdiff_t width, ptrdiff_t begin,
-                              const struct block *block, const real *c, ptrdiff_t ldc) {
-    const ptrdiff_t k0 = block->k0 > begin ? block->k0 : begin;
-    const ptrdiff_t k1 = block->k1 < begin + width ? block->k1 : begin + width;
-    if (k1 > k0)
-        kernels->add_transposed(to + block->m0 * width + k0 - begin, width, c + (k0 - block->k0) * ldc, ldc, k1 - k0,
-                                block->m1 - block->m0);
+/* to [M,width] += the columns of C from `begin` on. */
+static void outer_add_columns(const struct outer *outer, real *to, ptrdiff_t width, ptrdiff_t begin) {
+    const ptrdiff_t height = outer_height(outer), panel = outer->panel;
+    for (ptrdiff_t m = 0; m < height; m += panel)
+        outer->kernels->add_transposed(to + m * width, width, outer_sums_at(outer, m, begin), panel, width,
+                                       height - m < panel ? height - m : panel);
 }
 
-/* to [height] += the column of ones, if it is in this block. */
-static void outer_add_ones(real *to, ptrdiff_t column, const struct block *block, const real *c, ptrdiff_t ldc) {
-    if (!to || block->k1 <= column || block->k0 > column) return;
-    for (ptrdiff_t m = block->m0; m < block->m1; m++) to[m] += c[(column - block->k0) * ldc + m - block->m0];
+/* to [M] += the column of ones. */
+static void outer_add_ones(const struct outer *outer, real *to, ptrdiff_t column) {
+    for (ptrdiff_t m = 0; to && m < outer_height(outer); m++)
+        to[m] += outer_sums_at(outer, m, column)[m % outer->panel];
 }
 
 #endif
