@@ -156,9 +156,9 @@ static void gate_panel(const struct gate_rows *s, ptrdiff_t panel) {
     }
 }
 
-static void gate_rows_kernel(const struct gate_rows *s) {
+static void gate_rows_kernel(const struct gate_rows *s, struct panel_range range) {
     gate_tile_function *const wide = s->rows <= PRODUCT_ROWS ? wide_gate_tiles[s->rows - 1] : NULL;
-    const struct panel_order order = panel_order_of(s->range, s->panels, wide ? PANELS_AT_ONCE(s->rows) : 1);
+    const struct panel_order order = panel_order_of(range, s->panels, wide ? PANELS_AT_ONCE(s->rows) : 1);
     for (ptrdiff_t i = 0; i < order.steps; i++) {
         int group;
         const ptrdiff_t panel = panel_at(&order, i, &group);

@@ -115,15 +115,15 @@ static void backward_panel(const struct gate_rows_backward *s, ptrdiff_t panel) 
     }
 }
 
-static void gate_rows_backward_kernel(const struct gate_rows_backward *s) {
-    const struct panel_order order = panel_order_of(s->range, s->panels, s->rows == 1 ? PANELS_AT_ONCE(1) : 1);
+static void gate_rows_backward_kernel(const struct gate_rows_backward *s, struct panel_range range) {
+    const struct panel_order order = panel_order_of(range, s->panels, s->rows == 1 ? PANELS_AT_ONCE(1) : 1);
     for (ptrdiff_t i = 0; i < order.steps; i++) {
         int group;
         const ptrdiff_t panel = panel_at(&order, i, &group);
         if (s->rows == 1 && group) backward_single_row(s, panel);
         else backward_panel(s, panel);
     }
-    for (ptrdiff_t row = 0; row < s->rows; row++)
+    for (ptrdiff_t row = 0; range.begin == 0 && row < s->rows; row++)
         for (ptrdiff_t unit = s->first_unit; unit < s->hidden; unit += V)
             finish_unit_backward(s, load(s->dh + row * s->ld + unit), row, unit);
 }

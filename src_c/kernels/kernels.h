@@ -55,7 +55,6 @@ struct product {
     real *const *c;   /* [n] rows of C */
     ptrdiff_t columns, panel_step, vector_step;
     struct panels panels;
-    struct panel_range range;
     int accumulate; /* C += instead of C = */
 };
 
@@ -92,7 +91,6 @@ struct gate_rows {
     real *c;        /* out, may be c_prev */
     real *h;        /* out, must not be a row of a term */
     real *const *y; /* out: a second copy of the first H elements of h, or NULL */
-    struct panel_range range;
 };
 
 /* The gradient of gate_rows: dh is the gradient arriving through h_t from step t+1, dy the one from the layer above,
@@ -101,15 +99,14 @@ struct gate_rows {
  *     dz_i = dc' g i (1 - i)   dz_f = dc' c_prev f (1 - f)   dz_g = dc' i (1 - g^2)   dz_o = dh' tanh(c) o (1 - o)
  *     dc (of step t-1) = dc' f
  *
- * dh of the units in panels of `range` is the sum of the terms, dz of step t+1 times w_hh, and is written nowhere; of the
- * units from first_unit on it is read from `dh`.
+ * dh of the units in panels is the sum of the terms, dz of step t+1 times w_hh, and is written nowhere; of the units
+ * from first_unit on, which go with the first panel, it is read from `dh`.
  */
 struct gate_rows_backward {
     ptrdiff_t rows, hidden, ld;
     int terms;
     struct term term[4];
     struct panels panels; /* of V product_vectors units */
-    struct panel_range range;
     ptrdiff_t first_unit; /* a multiple of V, H if there are none */
     const real *dh;       /* [n][ld] */
     real *gates;          /* in: i f g o; out: dz in the same places */
@@ -161,10 +158,10 @@ struct kernels {
     void (*add_transposed)(real *to, ptrdiff_t ldto, const real *from, ptrdiff_t ldfrom, ptrdiff_t rows,
                            ptrdiff_t columns);
 
-    void (*product)(const struct product *);
+    void (*product)(const struct product *, struct panel_range);
     void (*narrow_product)(const struct narrow_product *);
-    void (*gate_rows)(const struct gate_rows *);
-    void (*gate_rows_backward)(const struct gate_rows_backward *);
+    void (*gate_rows)(const struct gate_rows *, struct panel_range);
+    void (*gate_rows_backward)(const struct gate_rows_backward *, struct panel_range);
 
     /* Activations on plain arrays, for the tests and the tutorials; y may be x. */
     void (*exp)(ptrdiff_t n, const real *x, real *y);

@@ -81,9 +81,9 @@ static void product_panel(const struct product *s, ptrdiff_t panel) {
     }
 }
 
-static void product_kernel(const struct product *s) {
+static void product_kernel(const struct product *s, struct panel_range range) {
     const int wide = s->rows == 1 && s->panels.vectors == PRODUCT_VECTORS;
-    const struct panel_order order = panel_order_of(s->range, s->panels, wide ? PANELS_AT_ONCE(1) : 1);
+    const struct panel_order order = panel_order_of(range, s->panels, wide ? PANELS_AT_ONCE(1) : 1);
     for (ptrdiff_t i = 0; i < order.steps; i++) {
         int group;
         const ptrdiff_t panel = panel_at(&order, i, &group);

@@ -86,7 +86,7 @@ static void dense_product(const struct dense *it, const struct dense_worker *wor
                           ptrdiff_t columns, const real *bias) {
     const struct kernels *kernels = it->kernels;
     const ptrdiff_t panel = kernels->product_vectors * kernels->lanes;
-    kernels->product(&(struct product){
+    const struct product product = {
         .rows = rows,
         .terms = 1,
         .term = {{worker->from, 0, 1, k, it->panels, k * panel}},
@@ -96,8 +96,8 @@ static void dense_product(const struct dense *it, const struct dense_worker *wor
         .panel_step = panel,
         .vector_step = kernels->lanes,
         .panels = product_panels(kernels, columns),
-        .range = all_panels(product_panels(kernels, columns)),
-    });
+    };
+    kernels->product(&product, all_panels(product.panels));
 }
 
 static void forward_chunk(void *context, ptrdiff_t task, int index) {

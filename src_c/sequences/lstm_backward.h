@@ -155,10 +155,9 @@ static void dx_native(const struct backward_layer *layer, struct backward_worker
         .panel_step = kernels->product_vectors * kernels->lanes,
         .vector_step = kernels->lanes,
         .panels = product_panels(kernels, wide),
-        .range = all_panels(product_panels(kernels, wide)),
     };
     for (int d = 0; d < shape->D; d++) add_reverse_terms(product.term + 4 * d, shape, weights[d], dz[d]);
-    kernels->product(&product);
+    kernels->product(&product, all_panels(product.panels));
     multiply_rest(shape, n, (int)shape->D, dz, weights, worker->c);
 }
 
@@ -242,9 +241,17 @@ static ptrdiff_t chunks_at_once(const struct shape *shape, int threads) {
     return threads == 1 ? 1 : SHARED_CACHE / bytes;
 }
 
+/* A chunk's recurrence where threads share the units of each step. */
+static void recurrence_body(void *context, struct clstm_team *team) {
+    struct backward_layer *layer = context;
+    for (int d = 0; d < layer->shape->D; d++) layer->pass[d].team = team;
+    for (ptrdiff_t task = 0; task < layer->blocks * layer->shape->D; task++) recurrence_task(layer, task, 0);
+}
+
 static void run_chunks(struct backward_layer *layer, int threads, int batched) {
     const struct plan *plan = layer->plan;
-    clstm_parallel(layer->pass[0].split > 1 ? 1 : threads, layer->blocks * layer->shape->D, recurrence_task, layer);
+    if (layer->pass[0].split > 1) clstm_team_work(layer->pass[0].split, recurrence_body, layer);
+    else clstm_parallel(threads, layer->blocks * layer->shape->D, recurrence_task, layer);
     /* The directions meet the same steps of the input in different chunks: dx of both has to wait for all chunks. */
     layer->q0 = layer->shape->D == 1 ? plan->start[layer->s0] : 0;
     layer->q1 = layer->shape->D == 1 ? plan->start[layer->s1] : layer->s0 == 0 ? plan->rows : 0;
@@ -319,6 +326,7 @@ static void backward_stack(const struct shape *shape, struct backward_scratch *s
                 .shape = shape,
                 .plan = plan,
                 .reverse = d,
+                .split = 1,
                 .tape = tape_at(tape, index),
                 .input = tape_input(tape, shape, l, x),
                 .dy = upper,

@@ -9,7 +9,7 @@
 #define CLSTM_LSTM_PASS_H
 
 #include "../ground/blas.h"
-#include "../ground/threads.h"
+#include "../ground/team.h"
 #include "layout.h"
 
 /* Operations of a step that are worth another thread. */
@@ -105,30 +105,29 @@ static struct panel_range part_of(struct panel_range range, ptrdiff_t part, ptrd
                                 range.backwards};
 }
 
-struct split_pass {
+struct split_product {
     const struct kernels *kernels;
-    const struct gate_rows *step;  /* one of them, */
-    const struct product *product; /* the other NULL */
+    const struct product *product;
     ptrdiff_t parts;
 };
 
-static void split_pass_task(void *context, ptrdiff_t part, int worker) {
-    const struct split_pass *split = context;
-    if (split->step) {
-        struct gate_rows own = *split->step;
-        own.range = part_of(own.range, part, split->parts);
-        split->kernels->gate_rows(&own);
-    } else {
-        struct product own = *split->product;
-        own.range = part_of(own.range, part, split->parts);
-        split->kernels->product(&own);
-    }
+static void split_product_task(void *context, ptrdiff_t part, int worker) {
+    const struct split_product *split = context;
+    split->kernels->product(split->product, part_of(all_panels(split->product->panels), part, split->parts));
     (void)worker;
 }
 
-static void run_pass(const struct pass *pass, const struct gate_rows *step, const struct product *product) {
-    struct split_pass split = {pass->shape->kernels, step, product, pass->split};
-    clstm_parallel(pass->split, pass->split, split_pass_task, &split);
+struct split_step {
+    const struct kernels *kernels;
+    const struct gate_rows *step;
+    struct panel_range range;
+    ptrdiff_t parts;
+};
+
+static void split_step_task(void *context, ptrdiff_t part, int worker) {
+    const struct split_step *split = context;
+    split->kernels->gate_rows(split->step, part_of(split->range, part, split->parts));
+    (void)worker;
 }
 
 static void find_input(const struct pass *pass, const real **rows, int segment, ptrdiff_t s, ptrdiff_t r0,
@@ -174,10 +173,10 @@ static void project_native(const struct pass *pass, const struct pass_scratch *s
         .panel_step = pass->shape->kernels->lanes,
         .vector_step = pass->shape->ld,
         .panels = gate_panels(pass->shape->kernels, pass->shape->H),
-        .range = all_panels(gate_panels(pass->shape->kernels, pass->shape->H)),
     };
     for (int i = 0; i < pass->input.segments; i++) product.term[i] = input_term(pass, scratch, i);
-    run_pass(pass, NULL, &product);
+    struct split_product split = {pass->shape->kernels, &product, pass->split};
+    clstm_parallel(pass->split, pass->split, split_product_task, &split);
 }
 
 /* C [n, 4 blocks of ld] += A [n,k] W^T, W [4H, ldw]: one product, or one per gate where rows are padded. */
@@ -215,7 +214,7 @@ enum { FEW_ROWS = 12 };
 
 /* Step s of n rows; z is where its chunk's input products stand, or NULL if they are part of this step. */
 static void pass_step(const struct pass *pass, struct pass_scratch *scratch, struct range range, ptrdiff_t s,
-                      ptrdiff_t n, real *z) {
+                      ptrdiff_t n, real *z, struct clstm_team *team) {
     const struct shape *shape = pass->shape;
     const ptrdiff_t ld = shape->ld, first = range.r0 * ld;
     const real *h_prev = slot_h(pass, s) + first;
@@ -253,9 +252,9 @@ static void pass_step(const struct pass *pass, struct pass_scratch *scratch, str
             .panel_stride = shape->H * 4 * shape->kernels->lanes,
         };
     }
-    step.range = all_panels(step.panels);
-    step.range.backwards = n <= FEW_ROWS && (s & 1);
-    run_pass(pass, &step, NULL);
+    struct split_step split = {shape->kernels, &step, all_panels(step.panels), pass->split};
+    split.range.backwards = n <= FEW_ROWS && (s & 1);
+    clstm_team_share(team, split.parts, split_step_task, &split);
 }
 
 /* Whether the input product is part of each step: when both packed matrices stay in a core's second-level cache and
@@ -266,6 +265,28 @@ static int input_in_step(const struct pass *pass, ptrdiff_t rows) {
     if (pass->shape->blas) return 0;
     if (rows < 4) return width <= NARROW;
     return (size_t)times(width + pass->shape->H, 4 * pass->shape->ld) <= CACHE_BYTES / sizeof(real);
+}
+
+/* The steps [s0, s1), whose input products are in scratch->z or on the tape unless they are part of each step. */
+struct steps {
+    const struct pass *pass;
+    struct pass_scratch *scratch;
+    struct range range;
+    ptrdiff_t s0, s1;
+    int together;
+};
+
+static void run_steps(void *context, struct clstm_team *team) {
+    const struct steps *steps = context;
+    const struct pass *pass = steps->pass;
+    const ptrdiff_t ring = pass->slots.ring, stride = 4 * pass->shape->ld;
+    real *z = steps->together ? NULL : steps->scratch->z_rows[0];
+    for (ptrdiff_t s = steps->s0; s < steps->s1; s++) {
+        const ptrdiff_t n = rows_alive(pass->plan, steps->range, s);
+        if (z && !ring) z = gates_of(pass, s) + steps->range.r0 * stride;
+        pass_step(pass, steps->scratch, steps->range, s, n, z, team);
+        if (z && ring) z += n * stride;
+    }
 }
 
 /* All steps of a range of rows. */
@@ -280,13 +301,9 @@ static void pass_rows(const struct pass *pass, struct pass_scratch *scratch, str
             if (pass->shape->blas) project_blas(pass, scratch, rows);
             else project_native(pass, scratch, rows);
         }
-        real *z = together ? NULL : scratch->z_rows[0];
-        for (ptrdiff_t s = s0; s < s1; s++) {
-            n = rows_alive(plan, range, s);
-            if (!together && !pass->slots.ring) z = gates_of(pass, s) + range.r0 * 4 * pass->shape->ld;
-            pass_step(pass, scratch, range, s, n, z);
-            if (!together && pass->slots.ring) z += n * 4 * pass->shape->ld;
-        }
+        struct steps steps = {pass, scratch, range, s0, s1, together};
+        if (pass->split > 1) clstm_team_work(pass->split, run_steps, &steps);
+        else run_steps(&steps, NULL);
     }
 }
 

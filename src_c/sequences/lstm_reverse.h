@@ -50,7 +50,8 @@ struct reverse_pass {
     const struct shape *shape;
     const struct plan *plan;
     int reverse;
-    int split; /* threads that share the units of a step; 1: none, ranges of rows go to threads */
+    int split;               /* threads that share the units of a step; 1: none, ranges of rows go to threads */
+    struct clstm_team *team; /* these threads */
     struct layer_tape tape;
     struct input input; /* what the layer read */
     struct located dy;  /* gradient of its outputs: H elements of each row; base NULL: zero */
@@ -140,24 +141,21 @@ static void carry(const struct reverse_pass *pass, struct reverse_scratch *scrat
         .vector_step = kernels->lanes,
         .panels = product_panels(kernels, shape->H - recurrent->narrow),
     };
-    product.range = all_panels(product.panels);
     add_reverse_terms(product.term, shape, recurrent, scratch->dz);
-    kernels->product(&product);
+    kernels->product(&product, all_panels(product.panels));
     multiply_rest(shape, n, 1, (const real *const *[]){scratch->dz}, &recurrent, scratch->dh);
 }
 
 struct split_backward {
     const struct kernels *kernels;
     const struct gate_rows_backward *step;
+    struct panel_range range;
     ptrdiff_t parts;
 };
 
 static void split_backward_task(void *context, ptrdiff_t part, int worker) {
     const struct split_backward *split = context;
-    struct gate_rows_backward own = *split->step;
-    own.range = part_of(own.range, part, split->parts);
-    if (part > 0) own.first_unit = own.hidden;
-    split->kernels->gate_rows_backward(&own);
+    split->kernels->gate_rows_backward(split->step, part_of(split->range, part, split->parts));
     (void)worker;
 }
 
@@ -193,13 +191,12 @@ static void reverse_step(const struct reverse_pass *pass, struct reverse_scratch
         add_reverse_terms(step.term, shape, recurrent, scratch->dz);
         step.first_unit = recurrent->narrow ? shape->H - recurrent->narrow : shape->H;
         step.panels = product_panels(shape->kernels, step.first_unit);
-        step.range = all_panels(step.panels);
-        step.range.backwards = n <= FEW_ROWS && (s & 1);
         multiply_rest(shape, n, 1, (const real *const *[]){scratch->dz}, &recurrent, scratch->dh);
     }
-    struct split_backward split = {shape->kernels, &step, pass->split};
-    if (pass->split > 1) clstm_parallel(pass->split, pass->split, split_backward_task, &split);
-    else shape->kernels->gate_rows_backward(&step);
+    struct split_backward split = {shape->kernels, &step, all_panels(step.panels), 1};
+    split.range.backwards = n <= FEW_ROWS && (s & 1);
+    if (split.range.end > 0) split.parts = pass->split < split.range.end ? pass->split : split.range.end;
+    clstm_team_share(pass->team, split.parts, split_backward_task, &split);
 }
 
 /* The steps [s0, s1) of a range of rows, from the last to the first; after step 0, dh becomes that of the start. */

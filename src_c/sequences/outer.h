@@ -143,7 +143,7 @@ static void outer_panel(const struct outer *outer, struct outer_scratch *scratch
             a[r] = scratch->tiles + (k - block->k0) * n + r;
             c[r] = outer_sums_at(outer, m, k + r);
         }
-        kernels->product(&(struct product){
+        const struct product product = {
             .rows = rows,
             .terms = 1,
             .term = {{.rows = a, .step = height, .k = n, .panels = scratch->panel}},
@@ -152,9 +152,9 @@ static void outer_panel(const struct outer *outer, struct outer_scratch *scratch
             .panel_step = full,
             .vector_step = kernels->lanes,
             .panels = {.vectors = kernels->product_vectors, .last = (int)vectors},
-            .range = {.end = 1},
             .accumulate = accumulate,
-        });
+        };
+        kernels->product(&product, all_panels(product.panels));
     }
 }
 
