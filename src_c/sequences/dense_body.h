@@ -144,11 +144,10 @@ void REAL_NAME(dense_forward)(const clstm_runtime *runtime, const clstm_dense *d
 }
 
 /* dw += dy^T x, db += sum of dy */
-static void find_dense(const void *source, ptrdiff_t q0, ptrdiff_t n, const real **left,
-                       const real **right[OUTER_SEGMENTS]) {
+static void find_dense(const void *source, ptrdiff_t q0, ptrdiff_t n, real **left, real **right[OUTER_SEGMENTS]) {
     const struct dense *it = source;
     for (ptrdiff_t i = 0; i < n; i++) {
-        left[i] = it->dy + (q0 + i) * it->out;
+        left[i] = (real *)it->dy + (q0 + i) * it->out; /* read only */
         right[0][i] = sequence_row(it, it->x, q0 + i);
     }
 }

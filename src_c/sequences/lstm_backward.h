@@ -12,8 +12,7 @@
 struct backward_worker {
     struct reverse_scratch reverse;
     struct outer_scratch outer;
-    const real **dz[2];
-    real **c;
+    real **dz[2], **c;
     real *dx; /* BLAS: a chunk of dx */
 };
 
@@ -72,19 +71,25 @@ static void backward_lay_out(struct backward_scratch *scratch, struct arena *are
 
 /* ---- gradients of the weights ---- */
 
+/* The dz of one direction on the tape, in the order of its steps. */
+static struct located dz_located(const struct reverse_pass *pass) {
+    return at_packed(pass->tape.gates, 4 * pass->shape->ld, pass->reverse);
+}
+
 /* For each flat index q: dz, and what was multiplied with it: the input's segments and h of the step before. */
-static void find_outer(const void *source, ptrdiff_t q0, ptrdiff_t n, const real **left,
-                       const real **right[OUTER_SEGMENTS]) {
+static void find_outer(const void *source, ptrdiff_t q0, ptrdiff_t n, real **left, real **right[OUTER_SEGMENTS]) {
     const struct reverse_pass *pass = source;
     const struct plan *plan = pass->plan;
     const ptrdiff_t ld = pass->shape->ld;
-    struct walk at = walk_from(plan, q0);
-    for (ptrdiff_t i = 0; i < n; i++, walk_on(&at, plan)) {
-        const ptrdiff_t t = plan_time(plan, pass->reverse, at.s, at.r);
-        left[i] = pass->tape.gates + (q0 + i) * 4 * ld;
-        for (int segment = 0; segment < pass->input.segments; segment++)
-            right[segment][i] = row_at(&pass->input.segment[segment], plan, t, at.r);
-        right[pass->input.segments][i] = pass->tape.h + (slot_of(plan, at.s) + at.r) * ld;
+    const struct located dz = dz_located(pass);
+    const int segments = pass->input.segments;
+    for (struct walk at = walk_from(plan, q0, q0 + n); at.q < at.end; walk_on(&at, plan)) {
+        const ptrdiff_t i = at.q - q0;
+        real **h = right[segments] + i;
+        find_rows(&dz, plan, pass->reverse, at.s, at.r, at.n, left + i);
+        for (int k = 0; k < segments; k++)
+            find_rows(&pass->input.segment[k], plan, pass->reverse, at.s, at.r, at.n, right[k] + i);
+        for (ptrdiff_t r = 0; r < at.n; r++) h[r] = pass->tape.h + (slot_of(plan, at.s) + at.r + r) * ld;
     }
 }
 
@@ -132,11 +137,12 @@ struct backward_layer {
 /* Addresses of dz (by direction) and of dx for flat indices q0 <= q < q0 + n in the order of time. */
 static void find_dx(const struct backward_layer *layer, struct backward_worker *worker, ptrdiff_t q0, ptrdiff_t n) {
     const struct plan *plan = layer->plan;
-    struct walk at = walk_from(plan, q0);
-    for (ptrdiff_t i = 0; i < n; i++, walk_on(&at, plan)) {
-        worker->c[i] = row_at(&layer->dx, plan, at.s, at.r);
-        for (int d = 0; d < layer->shape->D; d++)
-            worker->dz[d][i] = dz_of(&layer->pass[d], plan_time(plan, d, at.s, at.r), at.r);
+    for (struct walk at = walk_from(plan, q0, q0 + n); at.q < at.end; walk_on(&at, plan)) {
+        find_rows(&layer->dx, plan, 0, at.s, at.r, at.n, worker->c + at.q - q0);
+        for (int d = 0; d < layer->shape->D; d++) {
+            const struct located dz = dz_located(&layer->pass[d]);
+            find_rows(&dz, plan, 0, at.s, at.r, at.n, worker->dz[d] + at.q - q0);
+        }
     }
 }
 
@@ -146,7 +152,7 @@ static void dx_native(const struct backward_layer *layer, struct backward_worker
     const struct kernels *kernels = shape->kernels;
     const struct reverse_weights *weights[2] = {&layer->pass[0].from_input, &layer->pass[1].from_input};
     const ptrdiff_t wide = weights[0]->columns - weights[0]->narrow;
-    const real *const *dz[2] = {worker->dz[0], worker->dz[1]};
+    real *const *dz[2] = {worker->dz[0], worker->dz[1]};
     struct product product = {
         .rows = n,
         .terms = 4 * (int)shape->D,
@@ -175,12 +181,11 @@ static void dx_blas(const struct backward_layer *layer, struct backward_worker *
             const ptrdiff_t n = plan->rows - q0 < CHUNK ? plan->rows - q0 : CHUNK;
             gates_times_blas(shape, n, width, layer->pass[d].tape.gates + q0 * 4 * shape->ld,
                              layer->pass[d].weights->w_ih, 0, worker->dx, width);
-            struct walk at = walk_from(plan, q0);
-            for (ptrdiff_t i = 0; i < n; i++, walk_on(&at, plan)) {
-                real *dx = row_at(&layer->dx, plan, plan_time(plan, d, at.s, at.r), at.r);
-                if (d == 0) memcpy(dx, worker->dx + i * width, (size_t)width * sizeof(real));
-                else add_into(dx, worker->dx + i * width, width);
-            }
+            for (struct walk at = walk_from(plan, q0, q0 + n); at.q < at.end; walk_on(&at, plan))
+                find_rows(&layer->dx, plan, d, at.s, at.r, at.n, worker->c + at.q - q0);
+            for (ptrdiff_t i = 0; i < n; i++)
+                if (d == 0) memcpy(worker->c[i], worker->dx + i * width, (size_t)width * sizeof(real));
+                else add_into(worker->c[i], worker->dx + i * width, width);
         }
 }
 
@@ -197,9 +202,8 @@ static void pack_backward_task(void *context, ptrdiff_t task, int worker) {
 
 static void recurrence_task(void *context, ptrdiff_t task, int worker) {
     const struct backward_layer *layer = context;
-    const ptrdiff_t block = task % layer->blocks, N = layer->plan->N;
-    reverse_rows(&layer->pass[task / layer->blocks], &layer->worker[worker].reverse,
-                 (struct range){block * N / layer->blocks, (block + 1) * N / layer->blocks}, layer->s0, layer->s1);
+    const struct range rows = block_of_rows(layer->plan, task % layer->blocks, layer->blocks);
+    reverse_rows(&layer->pass[task / layer->blocks], &layer->worker[worker].reverse, rows, layer->s0, layer->s1);
 }
 
 static ptrdiff_t weight_tasks(const struct backward_layer *layer) {

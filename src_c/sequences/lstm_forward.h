@@ -73,8 +73,7 @@ static void pack_forward_task(void *context, ptrdiff_t task, int worker) {
 static void forward_task(void *context, ptrdiff_t task, int worker) {
     const struct forward_layer *layer = context;
     const struct pass *pass = &layer->pass[task / layer->blocks];
-    const ptrdiff_t block = task % layer->blocks, N = pass->plan->N;
-    pass_rows(pass, &layer->worker[worker], (struct range){block * N / layer->blocks, (block + 1) * N / layer->blocks});
+    pass_rows(pass, &layer->worker[worker], block_of_rows(pass->plan, task % layer->blocks, layer->blocks));
 }
 
 static void run_layer(struct forward_layer *layer, const struct shape *shape, const struct plan *plan,

@@ -39,8 +39,7 @@ struct pass {
 
 /* Addresses of rows, and the z of one chunk where there are no gates to put it in. */
 struct pass_scratch {
-    const real **input[2], **h;
-    real **z_rows, **y;
+    real **input[2], **h, **z_rows, **y;
     real *z;
     real *gathered; /* BLAS: the input rows of a chunk, side by side */
 };
@@ -79,6 +78,18 @@ struct range {
 static inline ptrdiff_t rows_alive(const struct plan *plan, struct range range, ptrdiff_t s) {
     const ptrdiff_t end = plan->alive[s] < range.r1 ? plan->alive[s] : range.r1;
     return end > range.r0 ? end - range.r0 : 0;
+}
+
+/* The first row of block `block` of `blocks`: rows are sorted by length, and each block has its share of the steps. */
+static ptrdiff_t block_start(const struct plan *plan, ptrdiff_t block, ptrdiff_t blocks) {
+    if (block == blocks) return plan->N;
+    ptrdiff_t r = 0;
+    for (ptrdiff_t steps = 0; r < plan->N && steps * blocks < block * plan->rows; r++) steps += plan->length[r];
+    return r;
+}
+
+static struct range block_of_rows(const struct plan *plan, ptrdiff_t block, ptrdiff_t blocks) {
+    return (struct range){block_start(plan, block, blocks), block_start(plan, block + 1, blocks)};
 }
 
 /* Ranges of rows per direction that keep `threads` busy; a range is not cut below a full tile. */
@@ -130,17 +141,16 @@ static void split_step_task(void *context, ptrdiff_t part, int worker) {
     (void)worker;
 }
 
-static void find_input(const struct pass *pass, const real **rows, int segment, ptrdiff_t s, ptrdiff_t r0,
-                       ptrdiff_t n) {
-    for (ptrdiff_t i = 0; i < n; i++)
-        rows[i] =
-            row_at(&pass->input.segment[segment], pass->plan, plan_time(pass->plan, pass->reverse, s, r0 + i), r0 + i);
+static void find_input(const struct pass *pass, const struct pass_scratch *scratch, ptrdiff_t at, ptrdiff_t s,
+                       ptrdiff_t r0, ptrdiff_t n) {
+    for (int i = 0; i < pass->input.segments; i++)
+        find_rows(&pass->input.segment[i], pass->plan, pass->reverse, s, r0, n, scratch->input[i] + at);
 }
 
 static struct term input_term(const struct pass *pass, const struct pass_scratch *scratch, int segment) {
     const ptrdiff_t k = pass->input.width[segment];
     return (struct term){
-        .rows = scratch->input[segment],
+        .rows = (const real *const *)scratch->input[segment],
         .step = 1,
         .k = k,
         .panels = pass->packed.input[segment],
@@ -156,7 +166,7 @@ static ptrdiff_t find_chunk(const struct pass *pass, struct pass_scratch *scratc
     for (ptrdiff_t s = s0; s < s1; s++) {
         const ptrdiff_t n = rows_alive(pass->plan, range, s);
         real *z = pass->slots.ring ? scratch->z + rows * stride : gates_of(pass, s) + range.r0 * stride;
-        for (int i = 0; i < pass->input.segments; i++) find_input(pass, scratch->input[i] + rows, i, s, range.r0, n);
+        find_input(pass, scratch, rows, s, range.r0, n);
         for (ptrdiff_t i = 0; i < n; i++) scratch->z_rows[rows + i] = z + i * stride;
         rows += n;
     }
@@ -217,7 +227,7 @@ static void pass_step(const struct pass *pass, struct pass_scratch *scratch, str
                       ptrdiff_t n, real *z, struct clstm_team *team) {
     const struct shape *shape = pass->shape;
     const ptrdiff_t ld = shape->ld, first = range.r0 * ld;
-    const real *h_prev = slot_h(pass, s) + first;
+    real *h_prev = slot_h(pass, s) + first;
     real *gates = gates_of(pass, s);
     struct gate_rows step = {
         .rows = n,
@@ -232,20 +242,16 @@ static void pass_step(const struct pass *pass, struct pass_scratch *scratch, str
         .y = pass->output.base ? scratch->y : NULL,
         .panels = gate_panels(shape->kernels, shape->H),
     };
-    for (ptrdiff_t i = 0; step.y && i < n; i++)
-        scratch->y[i] =
-            row_at(&pass->output, pass->plan, plan_time(pass->plan, pass->reverse, s, range.r0 + i), range.r0 + i);
+    if (step.y) find_rows(&pass->output, pass->plan, pass->reverse, s, range.r0, n, scratch->y);
     if (shape->blas) {
         gates_by_blas(shape, n, shape->H, h_prev, ld, pass->weights->w_hh, shape->H, z);
         step.panels = (struct panels){.full = (shape->H + shape->kernels->lanes - 1) / shape->kernels->lanes};
     } else {
-        for (int i = 0; !z && i < pass->input.segments; i++) {
-            find_input(pass, scratch->input[i], i, s, range.r0, n);
-            step.term[step.terms++] = input_term(pass, scratch, i);
-        }
+        if (!z) find_input(pass, scratch, 0, s, range.r0, n);
+        for (int i = 0; !z && i < pass->input.segments; i++) step.term[step.terms++] = input_term(pass, scratch, i);
         for (ptrdiff_t i = 0; i < n; i++) scratch->h[i] = h_prev + i * ld;
         step.term[step.terms++] = (struct term){
-            .rows = scratch->h,
+            .rows = (const real *const *)scratch->h,
             .step = 1,
             .k = shape->H,
             .panels = pass->packed.recurrent,

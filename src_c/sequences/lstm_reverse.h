@@ -40,10 +40,10 @@ static void pack_reverse(const struct shape *shape, const struct reverse_weights
 
 /* dz times the panels of one direction: the four terms of a sum. */
 static void add_reverse_terms(struct term *terms, const struct shape *shape, const struct reverse_weights *weights,
-                              const real *const *dz) {
+                              real *const *dz) {
     const ptrdiff_t width = shape->kernels->product_vectors * shape->kernels->lanes;
     for (int gate = 0; gate < 4; gate++)
-        terms[gate] = (struct term){dz, gate * shape->ld, 1, shape->H, weights->panels[gate], shape->H * width};
+        terms[gate] = (struct term){(const real *const *)dz, gate * shape->ld, 1, shape->H, weights->panels[gate], shape->H * width};
 }
 
 struct reverse_pass {
@@ -63,8 +63,7 @@ struct reverse_pass {
 };
 
 struct reverse_scratch {
-    const real **dz, **dy;
-    real **dh;
+    real **dz, **dy, **dh;
 };
 
 static void reverse_scratch_lay_out(struct reverse_scratch *scratch, struct arena *arena, const struct plan *plan) {
@@ -86,7 +85,7 @@ static void gates_times_blas(const struct shape *shape, ptrdiff_t n, ptrdiff_t w
 }
 
 /* The narrow columns of C = sum over directions of dz W. */
-static void multiply_rest(const struct shape *shape, ptrdiff_t n, int directions, const real *const *const *dz,
+static void multiply_rest(const struct shape *shape, ptrdiff_t n, int directions, real *const *const *dz,
                           const struct reverse_weights *const *weights, real *const *c) {
     if (weights[0]->narrow == 0) return;
     const ptrdiff_t V = shape->kernels->lanes;
@@ -98,7 +97,7 @@ static void multiply_rest(const struct shape *shape, ptrdiff_t n, int directions
         .c = c,
     };
     for (int d = 0; d < directions; d++) {
-        product.term[d].rows = dz[d];
+        product.term[d].rows = (const real *const *)dz[d];
         product.term[d].b = weights[d]->rest;
         product.term[d].runs = 4;
         product.term[d].run = (shape->H + V - 1) / V;
@@ -143,7 +142,7 @@ static void carry(const struct reverse_pass *pass, struct reverse_scratch *scrat
     };
     add_reverse_terms(product.term, shape, recurrent, scratch->dz);
     kernels->product(&product, all_panels(product.panels));
-    multiply_rest(shape, n, 1, (const real *const *[]){scratch->dz}, &recurrent, scratch->dh);
+    multiply_rest(shape, n, 1, (real *const *[]){scratch->dz}, &recurrent, scratch->dh);
 }
 
 struct split_backward {
@@ -171,8 +170,7 @@ static void reverse_step(const struct reverse_pass *pass, struct reverse_scratch
         carry(pass, scratch, s + 1, r0, n);
         carried = 0;
     }
-    for (ptrdiff_t i = 0; pass->dy.base && i < n; i++)
-        scratch->dy[i] = row_at(&pass->dy, plan, plan_time(plan, pass->reverse, s, r0 + i), r0 + i);
+    if (pass->dy.base) find_rows(&pass->dy, plan, pass->reverse, s, r0, n, scratch->dy);
     struct gate_rows_backward step = {
         .rows = n,
         .hidden = shape->H,
@@ -182,7 +180,7 @@ static void reverse_step(const struct reverse_pass *pass, struct reverse_scratch
         .c_prev = pass->tape.c + (slot_of(plan, s) + r0) * ld,
         .c = pass->tape.c + (slot_of(plan, s + 1) + r0) * ld,
         .dc = pass->dc + r0 * ld,
-        .dy = pass->dy.base ? scratch->dy : NULL,
+        .dy = pass->dy.base ? (const real *const *)scratch->dy : NULL,
     };
     if (carried) {
         const struct reverse_weights *recurrent = &pass->recurrent;
@@ -191,7 +189,7 @@ static void reverse_step(const struct reverse_pass *pass, struct reverse_scratch
         add_reverse_terms(step.term, shape, recurrent, scratch->dz);
         step.first_unit = recurrent->narrow ? shape->H - recurrent->narrow : shape->H;
         step.panels = product_panels(shape->kernels, step.first_unit);
-        multiply_rest(shape, n, 1, (const real *const *[]){scratch->dz}, &recurrent, scratch->dh);
+        multiply_rest(shape, n, 1, (real *const *[]){scratch->dz}, &recurrent, scratch->dh);
     }
     struct split_backward split = {shape->kernels, &step, all_panels(step.panels), 1};
     split.range.backwards = n <= FEW_ROWS && (s & 1);

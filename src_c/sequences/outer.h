@@ -27,14 +27,14 @@ struct outer {
     int segments;
     ptrdiff_t segment_width[OUTER_SEGMENTS];
     const void *source;
-    void (*find)(const void *source, ptrdiff_t q0, ptrdiff_t n, const real **left, const real **right[OUTER_SEGMENTS]);
+    void (*find)(const void *source, ptrdiff_t q0, ptrdiff_t n, real **left, real **right[OUTER_SEGMENTS]);
     /* C transposed, in panels of `panel` rows m each: [M / panel][padded(K)][panel], readable to whole vectors. */
     real *sums;
     ptrdiff_t panel;
 };
 
 struct outer_scratch {
-    const real **left, **right[OUTER_SEGMENTS];
+    real **left, **right[OUTER_SEGMENTS];
     real *tiles, *panel;
 };
 
@@ -108,7 +108,7 @@ static void outer_pack_tile(const struct outer *outer, struct outer_scratch *scr
         ptrdiff_t to = begin + outer->segment_width[i];
         if (to > k0 + count) to = k0 + count;
         if (to > from)
-            outer->kernels->pack_piece(tile, width, from - k0, scratch->right[i], from - begin, to - from, n);
+            outer->kernels->pack_piece(tile, width, from - k0, (const real *const *)scratch->right[i], from - begin, to - from, n);
     }
     for (ptrdiff_t q = 0; begin < k0 + count && q < n; q++) tile[q * width + begin - k0] = 1;
 }
@@ -120,7 +120,7 @@ static void outer_pack_panel(const struct outer *outer, struct outer_scratch *sc
         const ptrdiff_t block = m / outer->width, inside = m % outer->width;
         const ptrdiff_t left = outer->width - inside, wanted = m0 + count - m;
         const ptrdiff_t piece = left < wanted ? left : wanted;
-        outer->kernels->pack_piece(scratch->panel, width, m - m0, scratch->left, block * outer->ld + inside, piece, n);
+        outer->kernels->pack_piece(scratch->panel, width, m - m0, (const real *const *)scratch->left, block * outer->ld + inside, piece, n);
         m += piece;
     }
     for (ptrdiff_t q = 0; count < width && q < n; q++)
