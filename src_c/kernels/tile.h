@@ -51,7 +51,8 @@ CLSTM_INLINE void add_term(vec sums[MAX_ROWS][PRODUCT_VECTORS], const int R, con
 CLSTM_INLINE ptrdiff_t tile_count(ptrdiff_t n) { return (n + PRODUCT_ROWS - 1) / PRODUCT_ROWS; }
 
 /* Panels that a tile of R rows takes at once: few rows alone are too few independent sums to hide the latency of a
- * multiply-add. */
+ * multiply-add. One row does nothing but read weights: unless they are in the nearest cache, one stream of them is
+ * faster than four, if that makes four sums at least. */
 #define PANELS_AT_ONCE(R) (PRODUCT_ROWS / (R) >= 4 ? 4 : PRODUCT_ROWS / (R) >= 2 ? 2 : 1)
 
 /* The order in which one call goes over its panels: groups of `at_once` as long as they are full, then one by one, or all
