@@ -88,7 +88,8 @@ CLSTM_NOINLINE void finish_units(const struct gate_rows *s, vec z[MAX_ROWS][MAX_
 
 /* Asks for the places of the gates on the tape and of y, which nobody has touched for a while and whose order no
  * processor guesses: they arrive during the sums. */
-CLSTM_INLINE void prefetch_outputs(const struct gate_rows *s, const int R, const int P, ptrdiff_t row, ptrdiff_t panel) {
+CLSTM_INLINE void prefetch_outputs(const struct gate_rows *s, const int R, const int P, ptrdiff_t row,
+                                   ptrdiff_t panel) {
     CLSTM_UNROLL for (int i = 0; i < R * P; i++) {
         const ptrdiff_t r = row + i / P, unit = (panel + i % P) * V;
         if (s->y) __builtin_prefetch(s->y[r] + unit, 1);

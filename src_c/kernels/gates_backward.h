@@ -84,10 +84,9 @@ CLSTM_INLINE void backward_tile(const struct gate_rows_backward *s, const int R,
 
 typedef void backward_tile_function(const struct gate_rows_backward *, ptrdiff_t row, ptrdiff_t panel);
 
-#define BACKWARD_TILE(R, NV)                                                                                 \
-    CLSTM_NOINLINE void backward_tile_##R##_##NV(const struct gate_rows_backward *s, ptrdiff_t row,          \
-                                                 ptrdiff_t panel) {                                          \
-        backward_tile(s, R, 1, NV, row, panel);                                                              \
+#define BACKWARD_TILE(R, NV)                                                                                           \
+    CLSTM_NOINLINE void backward_tile_##R##_##NV(const struct gate_rows_backward *s, ptrdiff_t row, ptrdiff_t panel) { \
+        backward_tile(s, R, 1, NV, row, panel);                                                                        \
     }
 TILES(BACKWARD_TILE, 1)
 TILES(BACKWARD_TILE, 2)
