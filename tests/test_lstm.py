@@ -186,6 +186,10 @@ EDGES = [
     Case(N=1, T=3, I=270, H=260, seed=208),  # a single row takes several panels at once, also of the widest vectors
     Case(N=3, T=3, I=40, H=40, seed=209),  # and so do three
     Case(N=8, T=14, I=150, H=160, lengths=(14, 13, 14, 2, 0, 14, 14, 14), seed=210),  # inputs multiplied in chunks
+    Case(N=9, T=70, I=2, H=20, lengths=(70, 3, 70, 41, 0, 69, 1, 70, 30), seed=211),  # backward in several chunks
+    Case(N=5, T=60, I=6, H=50, L=2, bidirectional=True, seed=212),  # the same in both directions
+    Case(N=6, T=3, I=1, H=100, seed=213),  # the last units fill a part of a vector; so does the input
+    Case(N=2, T=3, I=9, H=201, seed=214),
 ]
 CASES = EVERY_OPTION + EVERY_SIZE + EDGES
 TYPICAL = Case(N=6, T=8, I=5, H=17, L=2, bidirectional=True, lengths=(8, 3, 0, 1, 5, 8), seed=300)
@@ -289,9 +293,15 @@ def run(lstm, x, state, dy, dstate, lengths=None):
 LARGE = Case(N=32, T=12, I=24, H=48, L=2, bidirectional=True, lengths=(12, 5, 9, 0) * 8, seed=400)  # enough for threads
 
 
+ONE_ROW = Case(N=1, T=70, I=70, H=160, seed=401)  # enough for threads to share its units
+FEW_ROWS = Case(N=3, T=40, I=3, H=261, bidirectional=True, lengths=(40, 11, 25), seed=402)
+
+
 @pytest.mark.parametrize("isa", _core.available_isas())
 @pytest.mark.parametrize("dtype", TOLERANCE)
-@pytest.mark.parametrize("case", [LARGE, replace(LARGE, lengths=None), replace(LARGE, N=1, lengths=None)], ids=str)
+@pytest.mark.parametrize(
+    "case", [LARGE, replace(LARGE, lengths=None), replace(LARGE, N=1, lengths=None), ONE_ROW, FEW_ROWS], ids=str
+)
 def test_bits_do_not_depend_on_threads(isa, dtype, case):
     lstm, x, state, dy, dstate = case.build(dtype)
     with settings(isa, "native", threads=1):
