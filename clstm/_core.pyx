@@ -9,11 +9,12 @@ fit is a mistake of clstm itself, and the short error is only there so that no s
 (b) The settings (instruction set, backend, threads) are one struct behind one lock, copied at the start of a call.
     A tape keeps the copy of the forward call: backward has to run with the settings of its tape. A stream keeps the
     copy of the moment it was made.
-(c) Nothing else is kept between calls, so that any number of threads may use the same objects; but for one buffer of
-    working memory in each stack, which a call takes out and puts back, and others do without meanwhile.
+(c) Nothing else is kept between calls, so that any number of threads may use the same objects; but for the working
+    memory of a single step, one buffer in each stack, which a call takes out and puts back, and others do without
+    meanwhile. (For whole sequences a buffer that is kept was measured to bring nothing.)
 (d) The GIL is released around each call of the core, but not around a single step that takes less than some ten
-    microseconds. To release it takes a tenth of that; above all, any Python thread that waits for it gets it then, and
-    may keep it for five milliseconds, ten thousand times as long as the step of a small layer.
+    microseconds: a Python thread that waits for it would get it then, and may keep it for five milliseconds, which is
+    ten thousand times as long as the step of a small layer.
 (e) A single step has a way in that is as short as can be: if its arguments are NumPy arrays that fit as they are, it
     runs; if anything is unusual it returns None, and the caller checks, converts and comes again.
 

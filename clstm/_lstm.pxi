@@ -109,20 +109,6 @@ cdef class LSTMStack:
         check(status)
         return sizes
 
-    cdef Scratch take_scratch(self, size_t size):
-        """The spare buffer if it is there and large enough, otherwise a new one."""
-        cdef Scratch scratch
-        with cython.critical_section(self):
-            scratch, self.spare = self.spare, None
-        if scratch is None or scratch.size < size:
-            scratch = Scratch(size)
-        return scratch
-
-    cdef void give_back(self, Scratch scratch) noexcept:
-        """Makes it the spare one; of several, the last stays."""
-        with cython.critical_section(self):
-            scratch, self.spare = self.spare, scratch
-
     def forward(self, flat, x, lengths, h0, c0, y, h, c, bint keep=True):
         """Writes y, h and c; returns a tape, or None if it is not to be kept."""
         cdef clstm_runtime runtime = current()
@@ -132,7 +118,8 @@ cdef class LSTMStack:
             y, "y", self.kind, batch, self.lstm.directions * self.lstm.hidden_size, True)
         cdef clstm_state initial = self.state(h0, c0, batch.N, False), final = self.state(h, c, batch.N, True)
         cdef clstm_lstm_bytes sizes = self.sizes(runtime, batch)
-        cdef Scratch scratch = self.take_scratch(sizes.forward if keep else sizes.infer)
+        scratch = memory(sizes.forward if keep else sizes.infer)
+        cdef void *scratch_ = aligned(scratch)
         cdef void *tape_ = NULL
         cdef LSTMTape tape = None
         if keep:
@@ -145,12 +132,10 @@ cdef class LSTMStack:
         with nogil:
             if keep:
                 status = clstm_lstm_forward(
-                    &runtime, &self.lstm, &batch, weights, x_, initial, y_, final, tape_, scratch.data)
+                    &runtime, &self.lstm, &batch, weights, x_, initial, y_, final, tape_, scratch_)
             else:
-                status = clstm_lstm_infer(
-                    &runtime, &self.lstm, &batch, weights, x_, initial, y_, final, scratch.data)
+                status = clstm_lstm_infer(&runtime, &self.lstm, &batch, weights, x_, initial, y_, final, scratch_)
         PyMem_Free(weights)
-        self.give_back(scratch)
         check(status)
         return tape
 
@@ -164,7 +149,8 @@ cdef class LSTMStack:
             dy, "dy", self.kind, tape.batch, self.lstm.directions * self.lstm.hidden_size)
         cdef clstm_state final = self.state(dh, dc, tape.batch.N, False)
         cdef clstm_state initial = self.state(dh0, dc0, tape.batch.N, True)
-        cdef Scratch scratch = self.take_scratch(self.sizes(tape.runtime, tape.batch).backward)
+        scratch = memory(self.sizes(tape.runtime, tape.batch).backward)
+        cdef void *scratch_ = aligned(scratch)
         cdef void *tape_ = aligned(tape.memory)
         cdef clstm_weights *weights = self.weights(flat)
         cdef clstm_gradients *gradients = NULL
@@ -173,11 +159,10 @@ cdef class LSTMStack:
             gradients = self.gradients(grads)
             with nogil:
                 status = clstm_lstm_backward(&tape.runtime, &self.lstm, &tape.batch, weights, x_, dy_, final, dx_,
-                                             initial, gradients, tape_, scratch.data)
+                                             initial, gradients, tape_, scratch_)
         finally:
             PyMem_Free(weights)
             PyMem_Free(gradients)
-        self.give_back(scratch)
         check(status)
 
     def read_tape(self, LSTMTape tape not None, Py_ssize_t index, i, f, g, o, c, h):
@@ -199,6 +184,20 @@ cdef class LSTMStack:
         """What a step of all layers reads, for one direction."""
         cdef double H = self.lstm.hidden_size, width = self.lstm.input_size + (2 * self.lstm.num_layers - 1) * H
         return 4 * H * width * itemsize_of(self.kind)
+
+    cdef Scratch take_scratch(self, size_t size):
+        """The spare one if it is there and large enough, otherwise a new one."""
+        cdef Scratch scratch
+        with cython.critical_section(self):
+            scratch, self.spare = self.spare, None
+        if scratch is None or scratch.size < size:
+            scratch = Scratch(size)
+        return scratch
+
+    cdef void give_back(self, Scratch scratch) noexcept:
+        """Makes it the spare one; of several, the last stays. (Without the GIL, swapping takes a lock.)"""
+        with cython.critical_section(self):
+            scratch, self.spare = self.spare, scratch
 
     def step(self, flat, x, state, out):
         """One step of a single layer; returns `out`, or for None a new (h, c). None if anything does not fit as it is.
@@ -229,8 +228,8 @@ cdef class LSTMStack:
         cdef clstm_runtime runtime = current()
         cdef clstm_weights weights
         cdef size_t size
+        check(clstm_lstm_step_size(&runtime, &self.lstm, N, &size))  # also that there is one layer
         self.find_weights(flat, &weights)
-        check(clstm_lstm_step_size(&runtime, &self.lstm, N, &size))
         cdef Scratch scratch = self.take_scratch(size)
         cdef clstm_status status
         if self.weight_bytes() * (N + 10) < 1 << 20:
