@@ -133,7 +133,7 @@ class LSTMCell(_LSTM):
         state = _arrays.state("state", state, self.dtype, shape)
         if out is None:
             return self._core.step(self._flat, x, state, None)
-        h, c = (_arrays.output(f"out[{k}]", array, self.dtype, shape) for k, array in enumerate(_arrays.pair("out", out)))
+        h, c = (_arrays.output(f"out[{k}]", part, self.dtype, shape) for k, part in enumerate(_arrays.pair("out", out)))
         if np.may_share_memory(h, c):
             raise _arrays.wrong(ValueError, "out", "two arrays that do not overlap", "arrays that do")
         self._core.step(self._flat, x, state, (np.asarray(h), np.asarray(c)))

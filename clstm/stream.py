@@ -47,8 +47,8 @@ class Stream:
     between, by training or by hand, does not reach the stream before `reload`. The instruction set and the number of
     threads are also those of the moment when the stream was made; the backend is always the native one.
 
-    **Threads.** Only one thread at a time may use a stream; several streams of one LSTM do not disturb each other. Steps
-    that take more than some ten microseconds release the GIL.
+    **Threads.** Only one thread at a time may use a stream; several streams of one LSTM do not disturb each other.
+    Steps that take more than some ten microseconds release the GIL.
 
     A stream can be neither copied nor pickled: make another one and set its state.
 
@@ -75,7 +75,8 @@ class Stream:
         if not isinstance(lstm, LSTM):
             raise _arrays.wrong(TypeError, "lstm", "an LSTM", _arrays.kind(lstm))
         if lstm.bidirectional:
-            raise _arrays.wrong(ValueError, "lstm", "one with bidirectional=False (a stream cannot see the future)", lstm)
+            expected = "one with bidirectional=False (a stream cannot see the future)"
+            raise _arrays.wrong(ValueError, "lstm", expected, lstm)
         self.lstm = lstm
         self.batch = _arrays.size("batch", batch)
         y = np.empty((self.batch, lstm.hidden_size), lstm.dtype)

@@ -411,14 +411,14 @@ def allocated(function, times):
 
 @pytest.mark.parametrize("N", [1, 3])
 def test_steps_allocate_nothing(N):
-    """But what Python and NumPy need for a moment to hand an array over: a few hundred bytes, whatever the sizes."""
+    """But what Python and NumPy need for a moment to hand an array over: some hundred bytes, whatever the sizes."""
     lstm = clstm.LSTM(200, 200, num_layers=2, rng=0)
     stream, x, out = lstm.stream(N), np.zeros((N, 200), np.float32), np.empty((N, 200), np.float32)
-    assert allocated(lambda: stream.step(x), 50) < 600
-    assert allocated(lambda: stream.step(x, out), 50) < 600
+    assert allocated(lambda: stream.step(x), 50) < 300
+    assert allocated(lambda: stream.step(x, out), 50) < 300
     cell = clstm.LSTMCell(200, 200, rng=0)
     state = np.zeros((N, 200), np.float32), np.zeros((N, 200), np.float32)
-    assert allocated(lambda: cell(x, state, out=state), 50) < 600
+    assert allocated(lambda: cell(x, state, out=state), 50) < 300
 
 
 def test_streams_free_their_memory():
@@ -460,8 +460,7 @@ def test_two_threads_in_one_stream_are_told(H, N):
                 if k % 10 == 0:
                     stream.reload()
             except RuntimeError as error:
-                assert "another thread is working on the same stream" in str(error)
-                refused.append(1)
+                refused.append(str(error))
 
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-5)
@@ -474,6 +473,7 @@ def test_two_threads_in_one_stream_are_told(H, N):
     finally:
         sys.setswitchinterval(before)
     assert len(done) > 10
+    assert set(refused) <= {"another thread is working on the same stream"}
     alone = lstm.stream(N)
     for _ in done:
         alone.step(x)
