@@ -195,3 +195,5 @@ void clstm_threads_stop(void) {
 }
 
 int clstm_threads_running(void) { return LOAD(&pool.workers); }
+
+int clstm_threads_awake(void) { return LOAD(&pool.workers) - LOAD(&pool.asleep); }

@@ -14,7 +14,8 @@ struct stream_layer {
     real *h[2], *c;                 /* [N] rows, ld apart */
     const real **h_rows[2];         /* [N] addresses of the rows of h[p] */
     struct gate_rows step[2];
-    int parts; /* ranges of panels for as many threads */
+    int parts;        /* ranges of panels for as many threads */
+    int worth_waking; /* them, if they sleep */
 };
 
 struct stream {
@@ -22,6 +23,7 @@ struct stream {
     const struct kernels *kernels;
     ptrdiff_t N, L, H, ld, panels;
     int now;        /* the state is in h[now] of each layer */
+    uint32_t steps; /* taken, for run_layer */
     const real **x; /* [N] rows of the caller */
     struct stream_layer *layer;
 };
@@ -65,13 +67,17 @@ clstm_status REAL_NAME(stream_size)(const clstm_lstm *lstm, ptrdiff_t N, size_t 
 /* A single row takes four panels at once: ranges of panels are whole fours. */
 static inline ptrdiff_t fours(ptrdiff_t panels) { return (panels + 3) / 4; }
 
-/* How many threads a step of a layer is worth: each should have some ten microseconds, in which it reads a megabyte of
- * weights for a single row; rows cost extra once there is more arithmetic than reading, from two rows on. */
-static int stream_parts(const struct stream *stream, const struct stream_layer *layer, int threads) {
+/* The time of a step of a layer, in megabytes of weights read for a single row: each takes ten microseconds. Rows cost
+ * extra once there is more arithmetic than reading, from two rows on. */
+static double layer_work(const struct stream *stream, const struct stream_layer *layer) {
     const double bytes = 4.0 * (double)(layer->width + stream->H) * (double)stream->H * sizeof(real);
-    const double worth = bytes * (double)(stream->N + 1) / 2 / (1 << 20);
+    return bytes * (double)(stream->N + 1) / 2 / (1 << 20);
+}
+
+/* Threads that a layer is worth: each should have ten microseconds. */
+static int layer_parts(const struct stream *stream, double work, int threads) {
     const ptrdiff_t most = fours(stream->panels) < threads ? fours(stream->panels) : threads;
-    return worth >= (double)most ? (int)most : worth < 1 ? 1 : (int)worth;
+    return work >= (double)most ? (int)most : work < 1 ? 1 : (int)work;
 }
 
 static void prepare_steps(struct stream_layer *layer, const struct stream *stream, const struct stream_layer *below) {
@@ -116,7 +122,9 @@ static void prepare_layer(struct stream *stream, const struct stream_arrays *arr
         layer->h_rows[p] = arrays->h_rows + (2 * l + p) * N;
         for (ptrdiff_t n = 0; n < N; n++) layer->h_rows[p][n] = layer->h[p] + n * stream->ld;
     }
-    layer->parts = stream_parts(stream, layer, threads);
+    const double work = layer_work(stream, layer);
+    layer->parts = layer_parts(stream, work, threads);
+    layer->worth_waking = work >= 10.0 * layer->parts;
     prepare_steps(layer, stream, l == 0 ? NULL : layer - 1);
 }
 
@@ -197,16 +205,23 @@ static void stream_task(void *context, ptrdiff_t task, int worker) {
     (void)worker;
 }
 
+/* To wake a thread takes ten microseconds of the waker and more until it comes, which a layer of tens of microseconds
+ * does not bring in. But where steps follow each other closely, workers are still awake from the step before. So a
+ * layer is shared out if they are; and now and then, for some steps in a row, in any case, which is how they come to
+ * be: a worker that wakes too late for one step is in time for the next. */
+static void run_layer(const struct stream *stream, const struct stream_layer *layer) {
+    struct stream_region region = {&layer->step[stream->now], stream->kernels->gate_rows, layer->parts};
+    if (layer->parts > 1 && (layer->worth_waking || stream->steps % 128 < 4 || clstm_threads_awake() > 0))
+        clstm_parallel(layer->parts, layer->parts, stream_task, &region);
+    else region.gate_rows(region.step);
+}
+
 void REAL_NAME(stream_step)(struct stream_head *head, const void *x, ptrdiff_t stride_x, void *y, ptrdiff_t stride_y) {
     struct stream *stream = (struct stream *)head;
     for (ptrdiff_t n = 0; n < stream->N; n++) stream->x[n] = (const real *)x + n * stride_x;
-    for (ptrdiff_t l = 0; l < stream->L; l++) {
-        struct stream_layer *layer = &stream->layer[l];
-        struct stream_region region = {&layer->step[stream->now], stream->kernels->gate_rows, layer->parts};
-        if (layer->parts == 1) region.gate_rows(region.step);
-        else clstm_parallel(layer->parts, layer->parts, stream_task, &region);
-    }
+    for (ptrdiff_t l = 0; l < stream->L; l++) run_layer(stream, &stream->layer[l]);
     stream->now = 1 - stream->now;
+    stream->steps++;
     const real *h = stream->layer[stream->L - 1].h[stream->now];
     for (ptrdiff_t n = 0; y && n < stream->N; n++)
         memcpy((real *)y + n * stride_y, h + n * stream->ld, (size_t)stream->H * sizeof(real));
