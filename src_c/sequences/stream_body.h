@@ -64,9 +64,6 @@ clstm_status REAL_NAME(stream_size)(const clstm_lstm *lstm, ptrdiff_t N, size_t 
     return CLSTM_OK;
 }
 
-/* A single row takes four panels at once: ranges of panels are whole fours. */
-static inline ptrdiff_t fours(ptrdiff_t panels) { return (panels + 3) / 4; }
-
 /* The time of a step of a layer, in megabytes of weights read for a single row: each takes ten microseconds. Rows cost
  * extra once there is more arithmetic than reading, from two rows on. */
 static double layer_work(const struct stream *stream, const struct stream_layer *layer) {
@@ -76,7 +73,7 @@ static double layer_work(const struct stream *stream, const struct stream_layer 
 
 /* Threads that a layer is worth: each should have ten microseconds. */
 static int layer_parts(const struct stream *stream, double work, int threads) {
-    const ptrdiff_t most = fours(stream->panels) < threads ? fours(stream->panels) : threads;
+    const ptrdiff_t most = stream->panels < threads ? stream->panels : threads;
     return work >= (double)most ? (int)most : work < 1 ? 1 : (int)work;
 }
 
@@ -124,7 +121,7 @@ static void prepare_layer(struct stream *stream, const struct stream_arrays *arr
     }
     const double work = layer_work(stream, layer);
     layer->parts = layer_parts(stream, work, threads);
-    layer->worth_waking = work >= 10.0 * layer->parts;
+    layer->worth_waking = work >= 4.0 * layer->parts;
     prepare_steps(layer, stream, l == 0 ? NULL : layer - 1);
 }
 
@@ -198,20 +195,20 @@ struct stream_region {
 static void stream_task(void *context, ptrdiff_t task, int worker) {
     const struct stream_region *region = context;
     struct gate_rows step = *region->step;
-    const ptrdiff_t whole = fours(step.panel_end);
-    step.panel_begin = task * whole / region->parts * 4;
-    if (task + 1 < region->parts) step.panel_end = (task + 1) * whole / region->parts * 4;
+    const ptrdiff_t panels = step.panel_end;
+    step.panel_begin = task * panels / region->parts;
+    step.panel_end = (task + 1) * panels / region->parts;
     region->gate_rows(&step);
     (void)worker;
 }
 
-/* To wake a thread takes ten microseconds of the waker and more until it comes, which a layer of tens of microseconds
- * does not bring in. But where steps follow each other closely, workers are still awake from the step before. So a
- * layer is shared out if they are; and now and then, for some steps in a row, in any case, which is how they come to
- * be: a worker that wakes too late for one step is in time for the next. */
+/* To wake a thread takes ten microseconds of the waker, and more until it comes: much for a layer of twenty. But where
+ * steps follow each other closely, workers are still awake from the step before. So such a layer is shared out if they
+ * are; and now and then, for some steps in a row, in any case, which is how they come to be: a worker that wakes too
+ * late for one step is in time for the next. */
 static void run_layer(const struct stream *stream, const struct stream_layer *layer) {
     struct stream_region region = {&layer->step[stream->now], stream->kernels->gate_rows, layer->parts};
-    if (layer->parts > 1 && (layer->worth_waking || stream->steps % 128 < 4 || clstm_threads_awake() > 0))
+    if (layer->parts > 1 && (layer->worth_waking || stream->steps % 128 < 8 || clstm_threads_awake() > 0))
         clstm_parallel(layer->parts, layer->parts, stream_task, &region);
     else region.gate_rows(region.step);
 }
