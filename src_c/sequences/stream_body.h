@@ -23,7 +23,8 @@ struct stream {
     const struct kernels *kernels;
     ptrdiff_t N, L, H, ld, panels;
     int now;        /* the state is in h[now] of each layer */
-    uint32_t steps; /* taken, for run_layer */
+    uint32_t steps; /* taken */
+    int tries;      /* see worth_sharing */
     const real **x; /* [N] rows of the caller */
     struct stream_layer *layer;
 };
@@ -203,13 +204,20 @@ static void stream_task(void *context, ptrdiff_t task, int worker) {
 }
 
 /* To wake a thread takes ten microseconds of the waker, and more until it comes: much for a layer of twenty. But where
- * steps follow each other closely, workers are still awake from the step before. So such a layer is shared out if they
- * are; and now and then, for some steps in a row, in any case, which is how they come to be: a worker that wakes too
- * late for one step is in time for the next. */
-static void run_layer(const struct stream *stream, const struct stream_layer *layer) {
+ * steps follow each other closely, workers are still awake from the step before, and such a layer is shared out too.
+ * For this to begin, and to go on when a worker was late once, some steps in a row wake them in any case: TRIES after
+ * each that found them awake, and TRIES of PERIOD steps. */
+static int worth_sharing(struct stream *stream, const struct stream_layer *layer) {
+    enum { TRIES = 8, PERIOD = 128 };
+    if (layer->parts == 1) return 0;
+    if (layer->worth_waking) return 1;
+    if (stream->steps % PERIOD == 0 || clstm_threads_awake() > 0) stream->tries = TRIES;
+    return stream->tries > 0 ? stream->tries-- : 0;
+}
+
+static void run_layer(struct stream *stream, const struct stream_layer *layer) {
     struct stream_region region = {&layer->step[stream->now], stream->kernels->gate_rows, layer->parts};
-    if (layer->parts > 1 && (layer->worth_waking || stream->steps % 128 < 8 || clstm_threads_awake() > 0))
-        clstm_parallel(layer->parts, layer->parts, stream_task, &region);
+    if (worth_sharing(stream, layer)) clstm_parallel(layer->parts, layer->parts, stream_task, &region);
     else region.gate_rows(region.step);
 }
 
