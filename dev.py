@@ -173,10 +173,10 @@ def core_sources():
 
 
 def c_files():
-    return sorted(file.relative_to(ROOT) for file in (ROOT / "src_c").rglob("*.[ch]"))
+    return sorted(file.relative_to(ROOT) for folder in ("src_c", "bench") for file in (ROOT / folder).rglob("*.[ch]"))
 
 
-# demo, test, compare, docs
+# demo, test, compare, docs, bench
 
 
 def demo(args):
@@ -201,6 +201,13 @@ def docs(args):
     """Builds the documentation into docs/_build/html; a warning is an error."""
     prepare("docs")
     run(python_of(VENV), "-m", "sphinx", "-W", "--keep-going", "-b", "html", *args.rest, "docs", "docs/_build/html")
+
+
+def bench(args):
+    """Measures speed; --peers installs PyTorch, Keras, JAX and others to compare with. Other arguments go to the
+    benchmark: `dev.py bench --rows train`; `python3 -m bench --help` tells them."""
+    prepare("bench", *(["peers"] if args.peers else []))
+    run(python_of(VENV), "-m", "bench", *args.rest)
 
 
 # check
@@ -369,16 +376,18 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, usage="dev.py COMMAND [ARGUMENT ...]"
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command in (demo, test, check, ctest, docs, dist, compare):
+    for command in (demo, test, check, ctest, docs, dist, compare, bench):
         sub = commands.add_parser(command.__name__, help=command.__doc__, description=command.__doc__)
         sub.set_defaults(run=command)
         if command is test:
             sub.add_argument("--all", action="store_true", help="the slow tests too")
+        if command is bench:
+            sub.add_argument("--peers", action="store_true", help="installs what there is to compare with")
         if command is check:
             sub.add_argument("--fix", action="store_true", help="repair what a tool can repair")
             sub.add_argument("names", nargs="*", metavar="NAME", help=", ".join(checks()))
     args, args.rest = parser.parse_known_args()
-    if args.rest and args.run not in (demo, test, compare, docs):
+    if args.rest and args.run not in (demo, test, compare, docs, bench):
         parser.error(f"unknown arguments: {' '.join(args.rest)}")
     args.run(args)
 

@@ -6,8 +6,7 @@ CLSTM_TARGET_BEGIN("avx2,fma")
 #define REAL_BITS 32
 #define INSTANCE clstm_kernels_avx2_f32
 #define VECTOR_BYTES 32
-#define GATE_ROWS 2    /* 16 registers: 2 x 4 sums, 4 weights, a broadcast; 3 rows spill */
-#define PRODUCT_ROWS 6 /* 6 x 2 sums, 2 weights, a broadcast */
+#define PRODUCT_ROWS 6 /* 16 registers: 6 x 2 sums, 2 weights, a broadcast */
 #define PRODUCT_VECTORS 2
 #include "instance.h"
 CLSTM_TARGET_END

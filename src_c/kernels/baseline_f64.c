@@ -3,11 +3,9 @@
 
 #if CLSTM_ARM
 #include <arm_neon.h>
-#define GATE_ROWS 4 /* 32 registers */
-#define PRODUCT_VECTORS 4
+#define PRODUCT_VECTORS 4 /* 32 registers */
 #else
-#define GATE_ROWS 2 /* 16 registers */
-#define PRODUCT_VECTORS 2
+#define PRODUCT_VECTORS 2 /* 16 registers */
 #endif
 #define PRODUCT_ROWS 4
 #define REAL_BITS 64

@@ -7,159 +7,164 @@
 #include "tile.h"
 
 struct unit {
-    vec i, f, g, o, c, h;
+    vec i, f, g, o, c;
 };
 
-/* c_t = f c_{t-1} + i g,  h_t = o tanh(c_t) */
-CLSTM_INLINE struct unit unit_forward(vec zi, vec zf, vec zg, vec zo, vec c_prev) {
-    struct unit u = {.i = sigmoid_(zi), .f = sigmoid_(zf), .g = tanh_(zg), .o = sigmoid_(zo)};
+/* c_t = f c_{t-1} + i g; what is left is h_t = o tanh(c_t) */
+CLSTM_INLINE struct unit unit_gates(const vec z[4], vec c_prev) {
+    struct unit u = {.i = sigmoid_(z[0]), .f = sigmoid_(z[1]), .g = tanh_(z[2]), .o = sigmoid_(z[3])};
     u.c = fma_(u.f, c_prev, u.i * u.g);
-    u.h = u.o * tanh_(u.c);
     return u;
 }
 
-/* dz of the four gates, and dc of the step before, from dh (whole) and dc (from later steps). tanh(c) is computed
- * again: keeping it would cost a sixth more tape. sigmoid' = s (1 - s), tanh' = 1 - t^2. */
-CLSTM_INLINE struct unit unit_backward(struct unit u, vec c_prev, vec dh, vec dc) {
-    const vec one = broadcast(1), t = tanh_(u.c);
-    const vec dct = fma_(dh * u.o, fma_(-t, t, one), dc);
-    return (struct unit){
-        .i = dct * u.g * u.i * (one - u.i),
-        .f = dct * c_prev * u.f * (one - u.f),
-        .g = dct * u.i * fma_(-u.g, u.g, one),
-        .o = dh * t * u.o * (one - u.o),
-        .c = dct * u.f,
-    };
-}
-
-/* Loads and stores of H elements in memory of the caller, which is not padded. */
+/* Into memory of the caller, which is not padded. */
 CLSTM_INLINE void store_units(real *row, ptrdiff_t unit, ptrdiff_t hidden, vec v) {
     if (unit + V <= hidden) store(row + unit, v);
     else store_part(row + unit, v, hidden - unit);
 }
 
-CLSTM_INLINE vec load_units(const real *row, ptrdiff_t unit, ptrdiff_t hidden) {
-    return unit + V <= hidden ? load(row + unit) : load_part(row + unit, hidden - unit);
+CLSTM_INLINE vec start_of(const struct gate_rows *s, ptrdiff_t row, ptrdiff_t panel, int vector) {
+    return s->z ? load(s->z + (row * 4 + vector) * s->ld + panel * V)
+                : load(s->bias + (panel * MAX_VECTORS + vector) * V);
 }
 
-CLSTM_INLINE void finish_unit(const struct gate_rows *s, const vec z[4], ptrdiff_t row, ptrdiff_t unit) {
-    const ptrdiff_t at = row * s->ld + unit;
-    const struct unit u = unit_forward(z[0], z[1], z[2], z[3], load(s->c_prev + at));
-    store(s->c + at, u.c);
-    store(s->h + at, u.h);
-    if (s->gates) {
-        real *gates = s->gates + row * 4 * s->ld + unit;
-        store(gates, u.i);
-        store(gates + s->ld, u.f);
-        store(gates + 2 * s->ld, u.g);
-        store(gates + 3 * s->ld, u.o);
+/* z[r P + p][vector] of R rows and P panels of WIDTH vectors */
+CLSTM_INLINE void gate_sums(vec z[MAX_ROWS][MAX_VECTORS], const struct gate_rows *s, const int R, const int P,
+                            const int WIDTH, ptrdiff_t row, ptrdiff_t panel) {
+    FOR_EACH_SLICE(slice, WIDTH) {
+        TILE_SUMS(sums);
+        CLSTM_UNROLL for (int r = 0; r < R; r++) {
+            CLSTM_UNROLL for (int p = 0; p < P; p++) {
+                CLSTM_UNROLL for (int j = 0; j < slice.vectors; j++) {
+                    sums[r * P + p][j] = start_of(s, row + r, panel + p, slice.first + j);
+                }
+            }
+        }
+        for (int i = 0; i < s->terms; i++) add_term(sums, R, P, slice, &s->term[i], row, panel);
+        /* A second array, because a variable index would drive the sums themselves out of the registers. */
+        CLSTM_UNROLL for (int i = 0; i < R * P; i++) {
+            CLSTM_UNROLL for (int j = 0; j < slice.vectors; j++) z[i][slice.first + j] = sums[i][j];
+        }
     }
-    if (s->y) store_units(s->y[row], unit, s->hidden, u.h);
 }
 
-CLSTM_INLINE vec start_of(const struct gate_rows *s, ptrdiff_t row, ptrdiff_t panel, int gate) {
-    return s->z ? load(s->z + row * 4 * s->ld + gate * s->ld + panel * V) : load(s->bias + (panel * 4 + gate) * V);
+/* The last panel: its lanes i f g o, `units` of each side by side, become four vectors, with zeros above. */
+CLSTM_INLINE void spread_gates(vec z[MAX_VECTORS], const int WIDTH, ptrdiff_t units) {
+    real lanes[(MAX_VECTORS + 1) * V];
+    ivec mask;
+    for (int i = 0; i < V; i++) mask[i] = i < units ? -1 : 0;
+    CLSTM_UNROLL for (int j = 0; j < WIDTH; j++) store(lanes + j * V, z[j]);
+    for (int j = WIDTH; j < MAX_VECTORS + 1; j++) store(lanes + j * V, (vec){0});
+    CLSTM_UNROLL for (int j = 0; j < MAX_VECTORS; j++) z[j] = (vec)((ivec)load(lanes + j * units) & mask);
+}
+
+CLSTM_INLINE void store_gates(const struct gate_rows *s, const struct unit *u, ptrdiff_t row, ptrdiff_t unit) {
+    real *gates = s->gates + row * 4 * s->ld + unit;
+    store(gates, u->i);
+    store(gates + s->ld, u->f);
+    store(gates + 2 * s->ld, u->g);
+    store(gates + 3 * s->ld, u->o);
+}
+
+/* Two loops, because tanh(c) has to wait for three gates: of one unit after another, half of the time would be waiting,
+ * and a processor does not look as far ahead as the next but one. */
+CLSTM_NOINLINE void finish_units(const struct gate_rows *s, vec z[MAX_ROWS][MAX_VECTORS], int R, int P, ptrdiff_t row,
+                                 ptrdiff_t panel) {
+    for (int i = 0; i < R * P; i++) {
+        const ptrdiff_t r = row + i / P, unit = (panel + i % P) * V;
+        const struct unit u = unit_gates(z[i], load(s->c_prev + r * s->ld + unit));
+        store(s->c + r * s->ld + unit, u.c);
+        if (s->gates) store_gates(s, &u, r, unit);
+        z[i][0] = u.o;
+        z[i][1] = u.c;
+    }
+    for (int i = 0; i < R * P; i++) {
+        const ptrdiff_t r = row + i / P, unit = (panel + i % P) * V;
+        const vec h = z[i][0] * tanh_(z[i][1]);
+        store(s->h + r * s->ld + unit, h);
+        if (s->y) store_units(s->y[r], unit, s->hidden, h);
+    }
+}
+
+/* Asks for the places of the gates on the tape, which nobody has touched for a while: they arrive during the sums. */
+CLSTM_INLINE void prefetch_gates(const struct gate_rows *s, const int R, const int P, ptrdiff_t row, ptrdiff_t panel) {
+    if (!s->gates || s->z) return;
+    CLSTM_UNROLL for (int i = 0; i < R * P; i++) {
+        const real *gates = s->gates + (row + i / P) * 4 * s->ld + (panel + i % P) * V;
+        CLSTM_UNROLL for (int gate = 0; gate < 4; gate++) __builtin_prefetch(gates + gate * s->ld, 1);
+    }
 }
 
 CLSTM_INLINE void gate_tile(const struct gate_rows *s, const int R, const int P, ptrdiff_t row, ptrdiff_t panel) {
-    TILE_SUMS(sums);
-    CLSTM_UNROLL for (int r = 0; r < R; r++) {
-        CLSTM_UNROLL for (int p = 0; p < P; p++) {
-            CLSTM_UNROLL for (int j = 0; j < 4; j++) sums[r * P + p][j] = start_of(s, row + r, panel + p, j);
-        }
-    }
-    for (int i = 0; i < s->terms; i++) add_term(sums, R, P, 4, &s->term[i], row, panel);
-    /* A second array, because a variable index would drive the sums themselves out of the registers. */
-    vec z[MAX_ROWS][4];
-    CLSTM_UNROLL for (int i = 0; i < R * P; i++) { CLSTM_UNROLL for (int j = 0; j < 4; j++) z[i][j] = sums[i][j]; }
-    for (int r = 0; r < R; r++)
-        for (int p = 0; p < P; p++) finish_unit(s, z[r * P + p], row + r, (panel + p) * V);
+    vec z[MAX_ROWS][MAX_VECTORS];
+    prefetch_gates(s, R, P, row, panel);
+    gate_sums(z, s, R, P, MAX_VECTORS, row, panel);
+    finish_units(s, z, R, P, row, panel);
+}
+
+/* Of the last panel, which has WIDTH vectors. */
+CLSTM_INLINE void last_gate_tile(const struct gate_rows *s, const int R, const int WIDTH, ptrdiff_t row) {
+    const ptrdiff_t panel = s->panels.full;
+    vec z[MAX_ROWS][MAX_VECTORS];
+    gate_sums(z, s, R, 1, WIDTH, row, panel);
+    for (int i = 0; i < R; i++) spread_gates(z[i], WIDTH, s->hidden - panel * V);
+    finish_units(s, z, R, 1, row, panel);
 }
 
 typedef void gate_tile_function(const struct gate_rows *, ptrdiff_t row, ptrdiff_t panel);
+typedef void last_gate_tile_function(const struct gate_rows *, ptrdiff_t row);
 
 #define GATE_TILE(R, P)                                                                                  \
     CLSTM_NOINLINE void gate_tile_##R##_##P(const struct gate_rows *s, ptrdiff_t row, ptrdiff_t panel) { \
         gate_tile(s, R, P, row, panel);                                                                  \
     }
-GATE_TILE(1, 1)
-GATE_TILE(2, 1)
-#if GATE_ROWS >= 4
-GATE_TILE(3, 1)
-GATE_TILE(4, 1)
+#define LAST_GATE_TILE(R, NV)                                                                 \
+    CLSTM_NOINLINE void last_gate_tile_##R##_##NV(const struct gate_rows *s, ptrdiff_t row) { \
+        last_gate_tile(s, R, NV, row);                                                        \
+    }
+TILES(GATE_TILE, 1)
+TILES(LAST_GATE_TILE, 1)
+TILES(LAST_GATE_TILE, 2)
+TILES(LAST_GATE_TILE, 3)
+TILES(LAST_GATE_TILE, 4)
 GATE_TILE(1, 4)
 GATE_TILE(2, 2)
-#else
-GATE_TILE(1, 2)
-#endif
-#if GATE_ROWS == 6
-GATE_TILE(5, 1)
-GATE_TILE(6, 1)
+#if PRODUCT_ROWS == 6
 GATE_TILE(3, 2)
 #endif
 
-/* [rows - 1], one panel at a time */
-static gate_tile_function *const gate_tiles[GATE_ROWS] = {
-    gate_tile_1_1, gate_tile_2_1,
-#if GATE_ROWS >= 4
-    gate_tile_3_1, gate_tile_4_1,
-#endif
-#if GATE_ROWS == 6
-    gate_tile_5_1, gate_tile_6_1,
+/* [rows - 1], one full panel at a time */
+static gate_tile_function *const gate_tiles[PRODUCT_ROWS] = TILE_NAMES(gate_tile, 1);
+/* [vectors - 1][rows - 1] */
+static last_gate_tile_function *const last_gate_tiles[MAX_VECTORS][PRODUCT_ROWS] = {
+    TILE_NAMES(last_gate_tile, 1), TILE_NAMES(last_gate_tile, 2), TILE_NAMES(last_gate_tile, 3),
+    TILE_NAMES(last_gate_tile, 4)};
+
+/* [rows - 1]: a single low tile takes several panels at once, see PANELS_AT_ONCE. */
+static gate_tile_function *const wide_gate_tiles[PRODUCT_ROWS] = {gate_tile_1_4, gate_tile_2_2,
+#if PRODUCT_ROWS == 6
+                                                                  gate_tile_3_2
 #endif
 };
 
-/* A single low tile takes several panels at once, see PANELS_AT_ONCE. */
-struct wide_gate_tile {
-    gate_tile_function *run;
-    ptrdiff_t panels;
-};
-static const struct wide_gate_tile wide_gate_tiles[GATE_ROWS] = {
-#if GATE_ROWS >= 4
-    {gate_tile_1_4, 4},
-    {gate_tile_2_2, 2},
-#else
-    {gate_tile_1_2, 2},
-#endif
-#if GATE_ROWS == 6
-    {gate_tile_3_2, 2},
-#endif
-};
-
-static void gate_rows_kernel(const struct gate_rows *s) {
-    const ptrdiff_t tiles = tile_count(s->rows, GATE_ROWS);
-    ptrdiff_t panel = s->panel_begin;
-    if (tiles == 1 && wide_gate_tiles[s->rows - 1].run) {
-        const struct wide_gate_tile wide = wide_gate_tiles[s->rows - 1];
-        for (; panel + wide.panels <= s->panel_end; panel += wide.panels) wide.run(s, 0, panel);
+static void gate_panel(const struct gate_rows *s, ptrdiff_t panel) {
+    const ptrdiff_t tiles = tile_count(s->rows);
+    for (ptrdiff_t i = 0; i < tiles; i++) {
+        const ptrdiff_t row = i * s->rows / tiles, height = (i + 1) * s->rows / tiles - row;
+        if (panel < s->panels.full) gate_tiles[height - 1](s, row, panel);
+        else last_gate_tiles[s->panels.last - 1][height - 1](s, row);
     }
-    for (; panel < s->panel_end; panel++)
-        for (ptrdiff_t i = 0; i < tiles; i++) {
-            const ptrdiff_t row = i * s->rows / tiles, end = (i + 1) * s->rows / tiles;
-            gate_tiles[end - row - 1](s, row, panel);
-        }
 }
 
-static void gate_rows_backward_kernel(const struct gate_rows_backward *s) {
-    const ptrdiff_t ld = s->ld;
-    for (ptrdiff_t row = 0; row < s->rows; row++)
-        for (ptrdiff_t unit = 0; unit < s->hidden; unit += V) {
-            const ptrdiff_t at = row * ld + unit;
-            real *gates = s->gates + row * 4 * ld + unit;
-            const struct unit u = {.i = load(gates),
-                                   .f = load(gates + ld),
-                                   .g = load(gates + 2 * ld),
-                                   .o = load(gates + 3 * ld),
-                                   .c = load(s->c + at)};
-            vec dh = load(s->dh + at);
-            if (s->dy) dh += load_units(s->dy[row], unit, s->hidden);
-            const struct unit d = unit_backward(u, load(s->c_prev + at), dh, load(s->dc + at));
-            store(gates, d.i);
-            store(gates + ld, d.f);
-            store(gates + 2 * ld, d.g);
-            store(gates + 3 * ld, d.o);
-            store(s->dc + at, d.c);
-        }
+static void gate_rows_kernel(const struct gate_rows *s, struct panel_range range) {
+    gate_tile_function *const wide = s->rows <= PRODUCT_ROWS ? wide_gate_tiles[s->rows - 1] : NULL;
+    const struct panel_order order = panel_order_of(range, s->panels, wide ? PANELS_AT_ONCE(s->rows) : 1);
+    for (ptrdiff_t i = 0; i < order.steps; i++) {
+        int group;
+        const ptrdiff_t panel = panel_at(&order, i, &group);
+        if (wide && group) wide(s, 0, panel);
+        else gate_panel(s, panel);
+    }
 }
 
 #endif

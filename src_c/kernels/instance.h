@@ -1,7 +1,7 @@
 /* One instance of the kernels. The including file has set the target instruction set and defined
  *   REAL_BITS (32 or 64), VECTOR_BYTES, INSTANCE (the name of the table),
- *   GATE_ROWS (rows of a tile with four gates), PRODUCT_ROWS x PRODUCT_VECTORS (a full tile of other products),
- * chosen so that sums, weights and a broadcast fit the registers of the instruction set. */
+ *   PRODUCT_ROWS x PRODUCT_VECTORS (a full tile), chosen so that sums, weights and a broadcast fit the registers of the
+ *   instruction set. */
 #include "kernels.h"
 #include "simd.h"
 
@@ -9,7 +9,9 @@
 #include "tile.h"
 #include "pack.h"
 #include "product.h"
+#include "narrow.h"
 #include "gates.h"
+#include "gates_backward.h"
 #include "losses.h"
 #include "updates.h"
 
@@ -21,8 +23,10 @@ const struct kernels INSTANCE = {
     .pack_rows = pack_rows,
     .pack_columns = pack_columns,
     .pack_piece = pack_piece,
+    .pack_narrow = pack_narrow,
+    .add_transposed = add_transposed,
     .product = product_kernel,
-    .gate_product = gate_product_kernel,
+    .narrow_product = narrow_product_kernel,
     .gate_rows = gate_rows_kernel,
     .gate_rows_backward = gate_rows_backward_kernel,
     .exp = exp_kernel,

@@ -6,8 +6,10 @@
  *
  *     panel[k][j][lane],   j < vectors, lane < V (the lanes of one register)
  *
- * and panels follow each other. For gates, vector j of a panel is gate j (i f g o) of the same V units, so that the
- * four pre-activations of a unit end in four registers of one tile; for other products the vectors are neighbours.
+ * and panels follow each other; the last may have fewer vectors. In products the vectors are neighbours. For gates,
+ * vector j of a panel is gate j (i f g o) of the same V units, so that the four pre-activations of a unit end in four
+ * registers of one tile. Where H is no multiple of V, u < V units are left: their panel has the 4 u lanes i f g o,
+ * u of each, side by side in as few vectors as hold them, and no vector is multiplied to be thrown away.
  *
  * Promise 3. Every sum over k starts at its initial value and adds terms in the order of k, one fused multiply-add
  * each, whatever the height of the tile and the thread: an output row never depends on its neighbours.
@@ -18,7 +20,19 @@
 #include "../clstm.h"
 #include "../ground/real.h"
 
-enum { MAX_TERMS = 8, MAX_VECTORS = 4, MAX_ROWS = 6 }; /* terms of a sum; size of a tile */
+enum { MAX_TERMS = 8, MAX_VECTORS = 4, MAX_ROWS = 6 }; /* terms of a sum; vectors of a panel; rows of a tile */
+
+/* The panels of a matrix: `full` of them with `vectors` vectors each, then one of `last` vectors unless that is 0. */
+struct panels {
+    ptrdiff_t full;
+    int vectors, last;
+};
+
+/* Panels [begin, end), in this order or from the end: results are the same, caches like the change. */
+struct panel_range {
+    ptrdiff_t begin, end;
+    int backwards;
+};
 
 /* One factor pair of a sum of products: rows of A (k elements each, `step` apart) times packed panels of B. */
 struct term {
@@ -30,8 +44,9 @@ struct term {
     ptrdiff_t panel_stride; /* from one panel to the next, in elements */
 };
 
-/* C = bias + sum of terms, or C += sum of terms. Vector j of panel p has column p panel_step + j vector_step;
- * columns at or beyond `columns` are not written. */
+/* C = bias + sum of terms, or C += sum of terms. Vector j of panel p has the columns from p panel_step + j vector_step
+ * on; columns at or beyond `columns` are not written. Gate panels write pre-activations z for gate_rows, which finds
+ * them where it needs them, but for the last panel not by gates. */
 struct product {
     ptrdiff_t rows; /* n */
     int terms;
@@ -39,9 +54,24 @@ struct product {
     const real *bias; /* [panels][vectors][V], or NULL for zero */
     real *const *c;   /* [n] rows of C */
     ptrdiff_t columns, panel_step, vector_step;
-    ptrdiff_t panel_begin, panel_end;
-    int vectors;    /* in a full panel; the last panel may have fewer: ceil of what is left of `columns` over V */
+    struct panels panels;
     int accumulate; /* C += instead of C = */
+};
+
+/* C = A B for the few columns of B that fill no vector: lanes go along k instead, and their sums are added up at the
+ * end. B is packed by pack_narrow: for each column, the k of all terms one after another in whole vectors, padded by
+ * zeros; rows of A must be readable to the same length. */
+enum { NARROW_COLUMNS = 8 };
+struct narrow_product {
+    ptrdiff_t rows, columns, first; /* columns <= NARROW_COLUMNS, written from c[row][first] on */
+    int terms;
+    struct {
+        const real *const *rows; /* [n] */
+        const real *b;           /* [columns][runs run V] */
+        ptrdiff_t runs, run;     /* k is `runs` runs of `run` vectors in a row of A .. */
+        ptrdiff_t distance;      /* .. that start so many elements apart */
+    } term[2];
+    real *const *c; /* [n] */
 };
 
 /* One time step of n rows: z = start + sum of terms, then the gates.
@@ -55,12 +85,12 @@ struct gate_rows {
     struct term term[MAX_TERMS]; /* gate panels */
     const real *bias;            /* packed like a panel with k = 1; read when z is NULL */
     const real *z;               /* start of the sums, or NULL: start from bias */
+    struct panels panels;        /* full = ceil(H / V) and last = 0 if z is by gates up to its end (BLAS) */
     real *gates;                 /* out: i f g o, may be z; NULL: not wanted */
     const real *c_prev;
     real *c;        /* out, may be c_prev */
     real *h;        /* out, must not be a row of a term */
     real *const *y; /* out: a second copy of the first H elements of h, or NULL */
-    ptrdiff_t panel_begin, panel_end;
 };
 
 /* The gradient of gate_rows: dh is the gradient arriving through h_t from step t+1, dy the one from the layer above,
@@ -68,12 +98,19 @@ struct gate_rows {
  *     dh' = dh + dy     dc' = dc + dh' o (1 - tanh(c)^2)
  *     dz_i = dc' g i (1 - i)   dz_f = dc' c_prev f (1 - f)   dz_g = dc' i (1 - g^2)   dz_o = dh' tanh(c) o (1 - o)
  *     dc (of step t-1) = dc' f
+ *
+ * dh of the units in panels is the sum of the terms, dz of step t+1 times w_hh, and is written nowhere; of the units
+ * from first_unit on, which go with the first panel, it is read from `dh`.
  */
 struct gate_rows_backward {
     ptrdiff_t rows, hidden, ld;
-    real *gates; /* in: i f g o; out: dz in the same places */
+    int terms;
+    struct term term[4];
+    struct panels panels; /* of V product_vectors units */
+    ptrdiff_t first_unit; /* a multiple of V, H if there are none */
+    const real *dh;       /* [n][ld] */
+    real *gates;          /* in: i f g o; out: dz in the same places */
     const real *c_prev, *c;
-    const real *dh;        /* [n][ld] */
     real *dc;              /* [n][ld] in: dc_t, out: dc_{t-1} */
     const real *const *dy; /* [n] rows of H elements, or NULL for zero */
 };
@@ -104,8 +141,8 @@ struct kernels {
     ptrdiff_t product_rows; /* height of a full tile of `product`: the width of its packed A tiles */
     int product_vectors;    /* vectors in a full panel of `product` */
 
-    /* W [4H, k], rows in the order i f g o: rows become lanes, dst[p][k][j][lane] = W[j H + p V + lane][k]; lanes of
-     * units at or beyond H hold 0. */
+    /* W [4H, k], rows in the order i f g o: rows become lanes, dst[p][k][j][lane] = W[j H + p V + lane][k], and in the
+     * panel of the last u < V units dst[p][k][j u + i] = W[j H + p V + i][k]; lanes left over hold 0. */
     void (*pack_gates)(real *dst, const real *w, ptrdiff_t ldw, ptrdiff_t hidden, ptrdiff_t k);
     /* W [out, k]: neighbouring rows of W become neighbouring lanes; panels of product_vectors vectors. */
     void (*pack_rows)(real *dst, const real *w, ptrdiff_t ldw, ptrdiff_t out, ptrdiff_t k);
@@ -115,11 +152,16 @@ struct kernels {
     void (*pack_piece)(real *dst, ptrdiff_t width, ptrdiff_t lane0, const real *const *rows, ptrdiff_t offset,
                        ptrdiff_t count, ptrdiff_t k);
 
-    void (*product)(const struct product *);
-    /* The same with gate panels: pre-activations z for later use as gate_rows' start. */
-    void (*gate_product)(const struct product *);
-    void (*gate_rows)(const struct gate_rows *);
-    void (*gate_rows_backward)(const struct gate_rows_backward *);
+    /* W [4H, columns]: column j of dst = those of the four gates, each padded to whole vectors (struct narrow_product). */
+    void (*pack_narrow)(real *dst, const real *w, ptrdiff_t ldw, ptrdiff_t hidden, ptrdiff_t columns);
+    /* to[j][i] += from[i][j] for i < rows, j < columns; `from` must be readable up to whole vectors both ways. */
+    void (*add_transposed)(real *to, ptrdiff_t ldto, const real *from, ptrdiff_t ldfrom, ptrdiff_t rows,
+                           ptrdiff_t columns);
+
+    void (*product)(const struct product *, struct panel_range);
+    void (*narrow_product)(const struct narrow_product *);
+    void (*gate_rows)(const struct gate_rows *, struct panel_range);
+    void (*gate_rows_backward)(const struct gate_rows_backward *, struct panel_range);
 
     /* Activations on plain arrays, for the tests and the tutorials; y may be x. */
     void (*exp)(ptrdiff_t n, const real *x, real *y);
@@ -141,6 +183,22 @@ struct kernels {
 CLSTM_DECLARE_KERNELS(baseline)
 CLSTM_DECLARE_KERNELS(avx2)
 CLSTM_DECLARE_KERNELS(avx512)
+
+static inline struct panels gate_panels(const struct kernels *kernels, ptrdiff_t hidden) {
+    const ptrdiff_t V = kernels->lanes;
+    return (struct panels){hidden / V, 4, (int)((4 * (hidden % V) + V - 1) / V)};
+}
+
+static inline struct panels product_panels(const struct kernels *kernels, ptrdiff_t columns) {
+    const ptrdiff_t V = kernels->lanes, width = kernels->product_vectors * V;
+    return (struct panels){columns / width, kernels->product_vectors, (int)((columns % width + V - 1) / V)};
+}
+
+static inline ptrdiff_t panel_count(struct panels panels) { return panels.full + (panels.last > 0); }
+
+static inline struct panel_range all_panels(struct panels panels) {
+    return (struct panel_range){.end = panel_count(panels)};
+}
 
 /* The kernels of an instruction set that clstm_isa_available() has allowed. */
 static inline const struct kernels *kernels_of(clstm_isa isa) {

@@ -2,71 +2,75 @@
 #ifndef CLSTM_PACK_H
 #define CLSTM_PACK_H
 
-#include "simd.h"
+#include "transpose.h"
 
-/* One panel whose vector j holds the rows first[j] .. of w as lanes, count[j] of them and zeros above. k is walked in
- * short blocks, so that the lines written for one lane are still in cache for the next. */
-static void pack_lanes(real *panel, const real *w, ptrdiff_t ldw, ptrdiff_t k, int vectors, const ptrdiff_t *first,
-                       const ptrdiff_t *count) {
-    enum { BLOCK = 16 };
-    for (ptrdiff_t k0 = 0; k0 < k; k0 += BLOCK) {
-        const ptrdiff_t k1 = k0 + BLOCK < k ? k0 + BLOCK : k;
-        for (int j = 0; j < vectors; j++)
-            for (ptrdiff_t lane = 0; lane < V; lane++) {
-                real *to = panel + j * V + lane;
-                const real *row = w + (first[j] + lane) * ldw;
-                if (lane < count[j])
-                    for (ptrdiff_t kk = k0; kk < k1; kk++) to[kk * vectors * V] = row[kk];
-                else
-                    for (ptrdiff_t kk = k0; kk < k1; kk++) to[kk * vectors * V] = 0;
-            }
+/* Elements of a row that are packed together: some lines of the cache, in one of which the panel stays meanwhile. */
+enum { PACK_BLOCK = 256 / sizeof(real) };
+
+/* Columns [k0, k1) of V rows: panel[k][lane] = rows[lane][k], the columns of the panel `width` apart. */
+CLSTM_INLINE void pack_block(real *panel, ptrdiff_t width, const real *const *rows, ptrdiff_t k0, ptrdiff_t k1) {
+    ptrdiff_t k = k0;
+    for (; k + QUAD <= k1; k += QUAD) {
+        vec columns[QUAD];
+        load_columns(columns, rows, k);
+        CLSTM_UNROLL for (int j = 0; j < QUAD; j++) store(panel + (k + j) * width, columns[j]);
     }
+    for (; k < k1; k++)
+        for (int lane = 0; lane < V; lane++) panel[k * width + lane] = rows[lane][k];
 }
 
-static ptrdiff_t lanes_left(ptrdiff_t size, ptrdiff_t begin) {
-    const ptrdiff_t left = size - begin;
-    return left < 0 ? 0 : left < V ? left : V;
+/* The same where rows that are NULL give zeros. */
+static void pack_block_part(real *panel, ptrdiff_t width, const real *const *rows, ptrdiff_t k0, ptrdiff_t k1) {
+    for (ptrdiff_t k = k0; k < k1; k++)
+        for (int lane = 0; lane < V; lane++) panel[k * width + lane] = rows[lane] ? rows[lane][k] : 0;
+}
+
+/* One panel: panel[k][lane] = rows[lane][k] for the lanes of `vectors` vectors, of which `lanes` have rows. */
+static void pack_lanes(real *panel, const real *const *rows, ptrdiff_t lanes, ptrdiff_t k, int vectors) {
+    const ptrdiff_t width = vectors * V;
+    for (ptrdiff_t k0 = 0; k0 < k; k0 += PACK_BLOCK) {
+        const ptrdiff_t k1 = k - k0 < PACK_BLOCK ? k : k0 + PACK_BLOCK;
+        for (ptrdiff_t lane = 0; lane < width; lane += V)
+            if (lane + V <= lanes) pack_block(panel + lane, width, rows + lane, k0, k1);
+            else pack_block_part(panel + lane, width, rows + lane, k0, k1);
+    }
 }
 
 static void pack_gates(real *dst, const real *w, ptrdiff_t ldw, ptrdiff_t hidden, ptrdiff_t k) {
-    for (ptrdiff_t unit = 0; unit < hidden; unit += V, dst += k * 4 * V) {
-        ptrdiff_t first[4], count[4];
-        for (int gate = 0; gate < 4; gate++) {
-            first[gate] = gate * hidden + unit;
-            count[gate] = lanes_left(hidden, unit);
-        }
-        pack_lanes(dst, w, ldw, k, 4, first, count);
+    const real *rows[4 * V];
+    for (ptrdiff_t unit = 0; unit < hidden; unit += V) {
+        const ptrdiff_t units = hidden - unit < V ? hidden - unit : V;
+        const int vectors = (int)((4 * units + V - 1) / V);
+        for (ptrdiff_t lane = 0; lane < vectors * V; lane++)
+            rows[lane] = lane < 4 * units ? w + (lane / units * hidden + unit + lane % units) * ldw : NULL;
+        pack_lanes(dst, rows, 4 * units, k, vectors);
+        dst += k * vectors * V;
     }
 }
 
-/* Vectors that panels starting at column `begin` still hold of `columns`. */
-static int vectors_left(ptrdiff_t columns, ptrdiff_t begin) {
-    const ptrdiff_t left = (columns - begin + V - 1) / V;
-    return left < PRODUCT_VECTORS ? (int)left : PRODUCT_VECTORS;
-}
-
 static void pack_rows(real *dst, const real *w, ptrdiff_t ldw, ptrdiff_t out, ptrdiff_t k) {
+    const real *rows[PRODUCT_VECTORS * V];
     for (ptrdiff_t row = 0; row < out; row += PRODUCT_VECTORS * V) {
-        const int vectors = vectors_left(out, row);
-        ptrdiff_t first[MAX_VECTORS], count[MAX_VECTORS];
-        for (int j = 0; j < vectors; j++) {
-            first[j] = row + j * V;
-            count[j] = lanes_left(out, first[j]);
-        }
-        pack_lanes(dst, w, ldw, k, vectors, first, count);
+        const ptrdiff_t left = (out - row + V - 1) / V;
+        const int vectors = left < PRODUCT_VECTORS ? (int)left : PRODUCT_VECTORS;
+        for (ptrdiff_t lane = 0; lane < vectors * V; lane++) rows[lane] = row + lane < out ? w + (row + lane) * ldw : NULL;
+        pack_lanes(dst, rows, out - row, k, vectors);
         dst += k * vectors * V;
     }
 }
 
 static void pack_columns(real *dst, const real *b, ptrdiff_t ldb, ptrdiff_t k, ptrdiff_t columns) {
     for (ptrdiff_t column = 0; column < columns; column += PRODUCT_VECTORS * V) {
-        const int vectors = vectors_left(columns, column);
-        for (ptrdiff_t kk = 0; kk < k; kk++, dst += vectors * V)
-            for (int j = 0; j < vectors; j++) {
-                const real *from = b + kk * ldb + column + j * V;
-                const ptrdiff_t count = lanes_left(columns, column + j * V);
-                store(dst + j * V, count == V ? load(from) : load_part(from, count));
+        const ptrdiff_t left = columns - column, lanes = left < PRODUCT_VECTORS * V ? left : PRODUCT_VECTORS * V;
+        for (ptrdiff_t kk = 0; kk < k; kk++) {
+            const real *from = b + kk * ldb + column;
+            ptrdiff_t lane = 0;
+            for (; lane + V <= lanes; lane += V, dst += V) store(dst, load(from + lane));
+            if (lane < lanes) {
+                store(dst, load_part(from + lane, lanes - lane));
+                dst += V;
             }
+        }
     }
 }
 

@@ -29,6 +29,24 @@ static inline real *row_at(const struct located *rows, const struct plan *plan, 
     return rows->base + plan->order[r] * rows->stride_n + t * rows->stride_t;
 }
 
+/* The same for the rows [r0, r0 + n) at step s of a direction: found[i] is that of row r0 + i. */
+static inline void find_rows(const struct located *rows, const struct plan *plan, int reverse, ptrdiff_t s, ptrdiff_t r0,
+                             ptrdiff_t n, real **found) {
+    const ptrdiff_t *order = plan->order + r0, *length = plan->length + r0, *start = plan->start;
+    const ptrdiff_t width = rows->stride_t;
+    if (rows->packed && rows->reverse == reverse) {
+        real *first = rows->base + (start[s] + r0) * width;
+        for (ptrdiff_t i = 0; i < n; i++) found[i] = first + i * width;
+    } else if (rows->packed) {
+        for (ptrdiff_t i = 0; i < n; i++) found[i] = rows->base + (start[length[i] - 1 - s] + r0 + i) * width;
+    } else if (reverse) {
+        for (ptrdiff_t i = 0; i < n; i++)
+            found[i] = rows->base + order[i] * rows->stride_n + (length[i] - 1 - s) * width;
+    } else {
+        for (ptrdiff_t i = 0; i < n; i++) found[i] = rows->base + s * width + order[i] * rows->stride_n;
+    }
+}
+
 /* What a layer reads: one array, or the outputs of the two directions below side by side. */
 struct input {
     int segments;
@@ -40,27 +58,35 @@ static inline ptrdiff_t input_width(const struct input *input) {
     return input->width[0] + (input->segments == 2 ? input->width[1] : 0);
 }
 
-/* Walks over (step, row) pairs in flat order. */
+/* Walks over the flat indices [q, end) step by step: the n rows from r on of step s. */
 struct walk {
-    ptrdiff_t s, r;
+    ptrdiff_t q, end, s, r, n;
 };
 
-static inline void walk_on(struct walk *walk, const struct plan *plan) {
-    if (++walk->r == plan->alive[walk->s]) {
-        walk->r = 0;
-        walk->s++;
-    }
+static inline void walk_into(struct walk *walk, const struct plan *plan) {
+    const ptrdiff_t rows = plan->alive[walk->s] - walk->r, wanted = walk->end - walk->q;
+    walk->n = rows < wanted ? rows : wanted;
 }
 
-/* The pair with flat index q < plan->rows. */
-static inline struct walk walk_from(const struct plan *plan, ptrdiff_t q) {
+/* For walk->q < walk->end. */
+static inline void walk_on(struct walk *walk, const struct plan *plan) {
+    walk->q += walk->n;
+    walk->s++;
+    walk->r = 0;
+    if (walk->q < walk->end) walk_into(walk, plan);
+}
+
+/* q < end <= plan->rows */
+static inline struct walk walk_from(const struct plan *plan, ptrdiff_t q, ptrdiff_t end) {
     ptrdiff_t low = 0, high = plan->T;
     while (high - low > 1) {
         const ptrdiff_t middle = low + (high - low) / 2;
         if (plan->start[middle] <= q) low = middle;
         else high = middle;
     }
-    return (struct walk){low, q - plan->start[low]};
+    struct walk walk = {.q = q, .end = end, .s = low, .r = q - plan->start[low]};
+    walk_into(&walk, plan);
+    return walk;
 }
 
 /* Copies `width` elements and clears the padding up to `ld`. */

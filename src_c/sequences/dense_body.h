@@ -14,7 +14,8 @@ struct dense {
     real *y, *dw, *db;
     real *panels, *bias; /* packed w (backward: by columns) and b */
     struct dense_worker *worker;
-    ptrdiff_t share, weight_tasks; /* rows of dw per task, tasks */
+    struct outer_shares shares;
+    real *sums;
 };
 
 struct dense_worker {
@@ -35,9 +36,8 @@ static struct dense dense_of(const clstm_runtime *runtime, const clstm_dense *de
         .blas = runtime->backend == CLSTM_BLAS,
     };
     it.threads = it.blas ? 1 : threads_for(runtime, 2.0 * (double)it.in * (double)it.out * (double)it.rows);
-    const ptrdiff_t tile = it.kernels->product_rows, tiles = (it.out + tile - 1) / tile;
-    it.share = (tiles + it.threads - 1) / it.threads * tile;
-    it.weight_tasks = (it.out + it.share - 1) / it.share;
+    it.shares = it.blas ? (struct outer_shares){it.out, it.in + 1, it.out, it.in + 1}
+                        : outer_shares_of(it.kernels, it.out, it.in + 1, it.threads);
     return it;
 }
 
@@ -45,13 +45,14 @@ static void dense_lay_out(struct dense *it, struct arena *arena, int backward) {
     const ptrdiff_t in = padded(it->in), out = padded(it->out);
     it->panels = arena_take(arena, times(in, out), sizeof(real));
     it->bias = arena_take(arena, out, sizeof(real));
+    it->sums = arena_take(arena, backward ? outer_sums(it->kernels, it->blas, it->out, it->in + 1) : 0, sizeof(real));
     it->worker = arena_take(arena, it->threads, sizeof *it->worker);
     for (int i = 0; i < it->threads; i++) {
         struct dense_worker measured, *worker = it->worker ? &it->worker[i] : &measured;
         worker->from = arena_take(arena, CHUNK, sizeof(real *));
         worker->to = arena_take(arena, CHUNK, sizeof(real *));
         worker->gathered = arena_take(arena, times(CHUNK, it->in), sizeof(real));
-        if (backward) outer_lay_out(&worker->outer, arena, it->kernels, it->blas, it->share, it->in + 1);
+        if (backward) outer_lay_out(&worker->outer, arena, it->kernels, it->blas, &it->shares);
     }
 }
 
@@ -85,7 +86,7 @@ static void dense_product(const struct dense *it, const struct dense_worker *wor
                           ptrdiff_t columns, const real *bias) {
     const struct kernels *kernels = it->kernels;
     const ptrdiff_t panel = kernels->product_vectors * kernels->lanes;
-    kernels->product(&(struct product){
+    const struct product product = {
         .rows = rows,
         .terms = 1,
         .term = {{worker->from, 0, 1, k, it->panels, k * panel}},
@@ -94,9 +95,9 @@ static void dense_product(const struct dense *it, const struct dense_worker *wor
         .columns = columns,
         .panel_step = panel,
         .vector_step = kernels->lanes,
-        .panel_end = product_panels(kernels, columns),
-        .vectors = kernels->product_vectors,
-    });
+        .panels = product_panels(kernels, columns),
+    };
+    kernels->product(&product, all_panels(product.panels));
 }
 
 static void forward_chunk(void *context, ptrdiff_t task, int index) {
@@ -143,46 +144,45 @@ void REAL_NAME(dense_forward)(const clstm_runtime *runtime, const clstm_dense *d
 }
 
 /* dw += dy^T x, db += sum of dy */
-static void find_dense(const void *source, ptrdiff_t q0, ptrdiff_t n, const real **left,
-                       const real **right[OUTER_SEGMENTS]) {
+static void find_dense(const void *source, ptrdiff_t q0, ptrdiff_t n, real **left, real **right[OUTER_SEGMENTS]) {
     const struct dense *it = source;
     for (ptrdiff_t i = 0; i < n; i++) {
-        left[i] = it->dy + (q0 + i) * it->out;
+        left[i] = (real *)it->dy + (q0 + i) * it->out; /* read only */
         right[0][i] = sequence_row(it, it->x, q0 + i);
     }
 }
 
-static void add_dense_row(void *target, ptrdiff_t m, const real *c) {
-    const struct dense *it = target;
-    for (ptrdiff_t k = 0; k < it->in; k++) it->dw[m * it->in + k] += c[k];
-    if (it->db) it->db[m] += c[it->in];
-}
-
-static struct outer outer_of(struct dense *it) {
+static struct outer outer_of(const struct dense *it) {
     return (struct outer){
         .kernels = it->kernels,
-        .rows = it->rows,
         .blocks = 1,
         .width = it->out,
         .segments = 1,
         .segment_width = {it->in},
         .source = it,
         .find = find_dense,
-        .target = it,
-        .add = add_dense_row,
+        .sums = it->sums,
+        .panel = outer_panel_width(it->kernels, it->blas, it->out),
     };
+}
+
+static void add_dense(const struct dense *it) {
+    const struct outer outer = outer_of(it);
+    outer_add_columns(&outer, it->dw, it->in, 0);
+    outer_add_ones(&outer, it->db, it->in);
 }
 
 static void backward_task(void *context, ptrdiff_t task, int index) {
     struct dense *it = context;
     struct dense_worker *worker = &it->worker[index];
-    if (task < it->weight_tasks) {
+    const ptrdiff_t weight_tasks = outer_tasks(&it->shares);
+    if (task < weight_tasks) {
         const struct outer outer = outer_of(it);
-        const ptrdiff_t m0 = task * it->share, m1 = m0 + it->share;
-        outer_rows(&outer, &worker->outer, m0, m1 < it->out ? m1 : it->out);
+        const struct block block = outer_block(&it->shares, task);
+        outer_run(&outer, &worker->outer, &block, 0, it->rows, 0);
         return;
     }
-    const ptrdiff_t q0 = (task - it->weight_tasks) * CHUNK, n = chunk_rows(it, q0);
+    const ptrdiff_t q0 = (task - weight_tasks) * CHUNK, n = chunk_rows(it, q0);
     for (ptrdiff_t i = 0; i < n; i++) {
         worker->from[i] = it->dy + (q0 + i) * it->out;
         worker->to[i] = sequence_row(it, it->dx, q0 + i);
@@ -194,7 +194,8 @@ static void dense_backward_blas(struct dense *it) {
     const clstm_dtype dtype = sizeof(real) == sizeof(float) ? CLSTM_F32 : CLSTM_F64;
     const struct outer outer = outer_of(it);
     real *gathered = it->worker[0].gathered;
-    outer_blas(&outer, &it->worker[0].outer, &it->runtime->blas);
+    outer_blas(&outer, &it->worker[0].outer, &it->runtime->blas, it->rows);
+    add_dense(it);
     for (ptrdiff_t q0 = 0; it->dx.data && q0 < it->rows; q0 += CHUNK) {
         const ptrdiff_t n = chunk_rows(it, q0);
         clstm_gemm_row_major(&it->runtime->blas, dtype, n, it->in, it->out,
@@ -218,5 +219,6 @@ void REAL_NAME(dense_backward)(const clstm_runtime *runtime, const clstm_dense *
     }
     if (dx.data) it.kernels->pack_columns(it.panels, it.w, it.in, it.out, it.in);
     const ptrdiff_t dx_tasks = dx.data ? (it.rows + CHUNK - 1) / CHUNK : 0;
-    clstm_parallel(it.threads, it.weight_tasks + dx_tasks, backward_task, &it);
+    clstm_parallel(it.threads, outer_tasks(&it.shares) + dx_tasks, backward_task, &it);
+    add_dense(&it);
 }

@@ -37,15 +37,6 @@ static inline ptrdiff_t widest_layer(const struct shape *shape) {
     return shape->I > upper ? shape->I : upper;
 }
 
-static inline ptrdiff_t gate_panels(const struct shape *shape) {
-    return (shape->H + shape->kernels->lanes - 1) / shape->kernels->lanes;
-}
-
-static inline ptrdiff_t product_panels(const struct kernels *kernels, ptrdiff_t columns) {
-    const ptrdiff_t width = kernels->product_vectors * kernels->lanes;
-    return (columns + width - 1) / width;
-}
-
 /* The tape of one layer and direction, rows padded to ld. Slot 0 of h and c is the initial state; step s reads slot s
  * and writes slot s+1. Slot 0 has N rows, slot s+1 has the alive[s] rows that take step s: for equal lengths h and c
  * are [T+1,N,ld] and gates [T,N,4,ld]. */
@@ -122,10 +113,21 @@ static inline void clear_padding(clstm_sequence sequence, const clstm_batch *bat
                    (size_t)width * sizeof(real));
 }
 
+static inline ptrdiff_t parts_of(ptrdiff_t size, ptrdiff_t share) { return (size + share - 1) / share; }
+
 /* Threads worth waking for a number of floating-point operations: each should have fifty microseconds. */
 static inline int threads_for(const clstm_runtime *runtime, double operations) {
     const double worth = operations / 5e6;
     return worth >= runtime->threads ? runtime->threads : worth < 1 ? 1 : (int)worth;
+}
+
+/* Threads that pack the weights of one layer: moving a number is like a few operations. */
+static inline double layer_weights(const struct shape *shape, ptrdiff_t layer) {
+    return 4.0 * (double)shape->H * (double)(layer_width(shape, layer) + shape->H) * (double)shape->D;
+}
+
+static inline int pack_threads(const struct shape *shape, ptrdiff_t layer) {
+    return threads_for(shape->runtime, 10 * layer_weights(shape, layer));
 }
 
 /* Floating-point operations of the products of one layer, forward. */

@@ -1,201 +1,125 @@
 /* Back-propagation through time over a stack, from a tape. Included by the files of one precision.
  *
- * Per layer: first the recurrence, from the last step to the first, which turns the gates on the tape into dz in place
- * and carries dh and dc; rows are independent, so tasks own ranges of rows. Then what needs no recurrence, batched
- * over all steps: the gradients of the weights (outer.h) and of the input. */
+ * Per layer the steps are taken in chunks, from the last to the first: the recurrence of a chunk (lstm_reverse.h), and
+ * then what needs no recurrence, the gradients of the weights (outer.h) and of the input, as products over all rows of
+ * the chunk, whose dz are still in the cache. */
 #ifndef CLSTM_LSTM_BACKWARD_H
 #define CLSTM_LSTM_BACKWARD_H
 
 #include "outer.h"
-#include "lstm_pass.h"
-
-/* One direction of one layer. */
-struct reverse_pass {
-    const struct shape *shape;
-    const struct plan *plan;
-    int reverse;
-    struct layer_tape tape;
-    struct input input; /* what the layer read */
-    struct located dy;  /* gradient of its outputs: H elements of each row; base NULL: zero */
-    const clstm_weights *weights;
-    const clstm_gradients *grads;
-    real *recurrent[4];    /* w_hh by gate, column panels: dh = dz w_hh */
-    real *input_panels[4]; /* w_ih by gate */
-    real *dh, *dc;         /* [N, ld] */
-};
+#include "lstm_reverse.h"
 
 struct backward_worker {
-    const real **rows, **dy;
-    const real **dz[2];
-    real **c;
-    real *dx; /* BLAS: a chunk of dx */
+    struct reverse_scratch reverse;
     struct outer_scratch outer;
+    real **dz[2], **c;
+    real *dx; /* BLAS: a chunk of dx */
 };
 
 struct backward_scratch {
-    real *recurrent[2], *input[2]; /* packed weights by direction */
-    real *dh[2], *dc[2];
+    struct reverse_weights recurrent[2], from_input[2]; /* by direction */
+    real *dh[2], *dc[2], *sums[2];
     real *between[2]; /* gradients of a layer's inputs, [rows, D H], by turns */
     struct backward_worker *worker;
 };
 
-/* Threads that share the products of a layer which are batched over time, and the rows of a weight gradient that one
- * task owns then: an equal share in whole tiles. */
+/* Threads that share the products of a layer which are batched over time, and how they share the weights' gradients. */
 static int batched_threads(const struct shape *shape, const struct plan *plan, ptrdiff_t layer) {
     return shape->blas ? 1 : threads_for(shape->runtime, 2 * layer_operations(shape, plan, layer));
 }
 
-static ptrdiff_t outer_share(const struct shape *shape, int threads) {
-    const ptrdiff_t tile = shape->kernels->product_rows, tiles = (4 * shape->H + tile - 1) / tile;
-    return (tiles + threads - 1) / threads * tile;
+static struct outer_shares weight_shares(const struct shape *shape, const struct plan *plan, ptrdiff_t layer) {
+    const ptrdiff_t columns = layer_width(shape, layer) + shape->H + 1;
+    if (shape->blas) return (struct outer_shares){4 * shape->H, columns, 4 * shape->H, columns};
+    return outer_shares_of(shape->kernels, 4 * shape->H, columns, batched_threads(shape, plan, layer));
 }
 
-/* The largest share of any layer. */
-static ptrdiff_t largest_share(const struct shape *shape, const struct plan *plan) {
+/* As large as those of any layer. */
+static struct outer_shares largest_shares(const struct shape *shape, const struct plan *plan) {
     const ptrdiff_t last = shape->L > 1 ? 1 : 0; /* layers above the first are all alike */
-    const int bottom = batched_threads(shape, plan, 0), top = batched_threads(shape, plan, last);
-    return outer_share(shape, bottom < top ? bottom : top);
+    const struct outer_shares a = weight_shares(shape, plan, 0), b = weight_shares(shape, plan, last);
+    return (struct outer_shares){.m = a.m > b.m ? a.m : b.m, .k = a.k > b.k ? a.k : b.k};
 }
 
 static void backward_lay_out(struct backward_scratch *scratch, struct arena *arena, const struct shape *shape,
                              const struct plan *plan) {
     const int threads = shape->blas ? 1 : shape->runtime->threads;
     const ptrdiff_t rows = chunk_capacity(plan), widest = widest_layer(shape);
+    const struct outer_shares shares = largest_shares(shape, plan);
     for (int d = 0; d < shape->D; d++) {
-        const ptrdiff_t packed = shape->blas ? 0 : 4 * shape->H;
-        scratch->recurrent[d] = arena_take(arena, times(packed, shape->ld), sizeof(real));
-        scratch->input[d] = arena_take(arena, times(packed, padded(widest)), sizeof(real));
+        scratch->recurrent[d] = reverse_weights_of(shape, shape->H);
+        reverse_weights_lay_out(&scratch->recurrent[d], arena, shape);
+        scratch->from_input[d] = (struct reverse_weights){.columns = widest, .narrow = NARROW_COLUMNS};
+        reverse_weights_lay_out(&scratch->from_input[d], arena, shape);
         scratch->dh[d] = arena_take(arena, times(plan->N, shape->ld), sizeof(real));
         scratch->dc[d] = arena_take(arena, times(plan->N, shape->ld), sizeof(real));
+        scratch->sums[d] = arena_take(
+            arena, outer_sums(shape->kernels, shape->blas, 4 * shape->H, widest + shape->H + 1), sizeof(real));
     }
     const ptrdiff_t between = shape->L > 1 ? times(plan->rows, shape->D * shape->H) : 0;
     for (int i = 0; i < 2; i++) scratch->between[i] = arena_take(arena, between, sizeof(real));
     scratch->worker = arena_take(arena, threads, sizeof *scratch->worker);
     for (int i = 0; i < threads; i++) {
         struct backward_worker measured, *worker = scratch->worker ? &scratch->worker[i] : &measured;
-        worker->rows = arena_take(arena, rows, sizeof(real *));
-        worker->dy = arena_take(arena, rows, sizeof(real *));
-        worker->c = arena_take(arena, rows, sizeof(real *));
+        reverse_scratch_lay_out(&worker->reverse, arena, plan);
+        outer_lay_out(&worker->outer, arena, shape->kernels, shape->blas, &shares);
         for (int d = 0; d < 2; d++) worker->dz[d] = arena_take(arena, rows, sizeof(real *));
+        worker->c = arena_take(arena, rows, sizeof(real *));
         worker->dx = arena_take(arena, shape->blas ? times(rows, widest) : 0, sizeof(real));
-        outer_lay_out(&worker->outer, arena, shape->kernels, shape->blas, largest_share(shape, plan),
-                      widest + shape->H + 1);
-    }
-}
-
-/* ---- the recurrence ---- */
-
-/* dh_{t-1} = dz w_hh, gate by gate. */
-static void carry_native(const struct reverse_pass *pass, struct backward_worker *worker, real *dz, real *dh,
-                         ptrdiff_t n) {
-    const struct shape *shape = pass->shape;
-    const struct kernels *kernels = shape->kernels;
-    for (ptrdiff_t i = 0; i < n; i++) {
-        worker->rows[i] = dz + i * 4 * shape->ld;
-        worker->c[i] = dh + i * shape->ld;
-    }
-    struct product product = {
-        .rows = n,
-        .terms = 4,
-        .c = worker->c,
-        .columns = shape->H,
-        .panel_step = kernels->product_vectors * kernels->lanes,
-        .vector_step = kernels->lanes,
-        .panel_end = product_panels(kernels, shape->H),
-        .vectors = kernels->product_vectors,
-    };
-    for (int gate = 0; gate < 4; gate++)
-        product.term[gate] = (struct term){worker->rows, gate * shape->ld,      1,
-                                           shape->H,     pass->recurrent[gate], shape->H * product.panel_step};
-    kernels->product(&product);
-}
-
-/* C [n, width] = dz W, W [4H, ldw]: one product, or four that are added where rows of dz are padded. */
-static void gates_times_blas(const struct shape *shape, ptrdiff_t n, ptrdiff_t width, const real *dz, const real *w,
-                             double beta, real *c, ptrdiff_t ldc) {
-    const clstm_dtype dtype = sizeof(real) == sizeof(float) ? CLSTM_F32 : CLSTM_F64;
-    const ptrdiff_t calls = shape->H == shape->ld ? 1 : 4, k = 4 * shape->H / calls;
-    for (ptrdiff_t i = 0; i < calls; i++)
-        clstm_gemm_row_major(&shape->runtime->blas, dtype, n, width, k,
-                             (clstm_matrix){dz + i * shape->ld, 4 * shape->ld, CLSTM_PLAIN},
-                             (clstm_matrix){w + i * k * width, width, CLSTM_PLAIN}, i ? 1 : beta, c, ldc);
-}
-
-static void reverse_rows(const struct reverse_pass *pass, struct backward_worker *worker, struct range range) {
-    const struct shape *shape = pass->shape;
-    const struct plan *plan = pass->plan;
-    const ptrdiff_t ld = shape->ld, first = range.r0 * ld;
-    for (ptrdiff_t s = plan->T - 1; s >= 0; s--) {
-        const ptrdiff_t n = rows_alive(plan, range, s);
-        if (n == 0) continue;
-        real *gates = pass->tape.gates + plan->start[s] * 4 * ld + 4 * first;
-        for (ptrdiff_t i = 0; pass->dy.base && i < n; i++)
-            worker->dy[i] = row_at(&pass->dy, plan, plan_time(plan, pass->reverse, s, range.r0 + i), range.r0 + i);
-        shape->kernels->gate_rows_backward(&(struct gate_rows_backward){
-            .rows = n,
-            .hidden = shape->H,
-            .ld = ld,
-            .gates = gates,
-            .c_prev = pass->tape.c + slot_of(plan, s) * ld + first,
-            .c = pass->tape.c + slot_of(plan, s + 1) * ld + first,
-            .dh = pass->dh + first,
-            .dc = pass->dc + first,
-            .dy = pass->dy.base ? worker->dy : NULL,
-        });
-        if (shape->blas) gates_times_blas(shape, n, shape->H, gates, pass->weights->w_hh, 0, pass->dh + first, ld);
-        else carry_native(pass, worker, gates, pass->dh + first, n);
     }
 }
 
 /* ---- gradients of the weights ---- */
 
+/* The dz of one direction on the tape, in the order of its steps. */
+static struct located dz_located(const struct reverse_pass *pass) {
+    return at_packed(pass->tape.gates, 4 * pass->shape->ld, pass->reverse);
+}
+
 /* For each flat index q: dz, and what was multiplied with it: the input's segments and h of the step before. */
-static void find_outer(const void *source, ptrdiff_t q0, ptrdiff_t n, const real **left,
-                       const real **right[OUTER_SEGMENTS]) {
+static void find_outer(const void *source, ptrdiff_t q0, ptrdiff_t n, real **left, real **right[OUTER_SEGMENTS]) {
     const struct reverse_pass *pass = source;
     const struct plan *plan = pass->plan;
     const ptrdiff_t ld = pass->shape->ld;
-    struct walk at = walk_from(plan, q0);
-    for (ptrdiff_t i = 0; i < n; i++, walk_on(&at, plan)) {
-        const ptrdiff_t t = plan_time(plan, pass->reverse, at.s, at.r);
-        left[i] = pass->tape.gates + (q0 + i) * 4 * ld;
-        for (int segment = 0; segment < pass->input.segments; segment++)
-            right[segment][i] = row_at(&pass->input.segment[segment], plan, t, at.r);
-        right[pass->input.segments][i] = pass->tape.h + (slot_of(plan, at.s) + at.r) * ld;
+    const struct located dz = dz_located(pass);
+    const int segments = pass->input.segments;
+    for (struct walk at = walk_from(plan, q0, q0 + n); at.q < at.end; walk_on(&at, plan)) {
+        const ptrdiff_t i = at.q - q0;
+        real **h = right[segments] + i;
+        find_rows(&dz, plan, pass->reverse, at.s, at.r, at.n, left + i);
+        for (int k = 0; k < segments; k++)
+            find_rows(&pass->input.segment[k], plan, pass->reverse, at.s, at.r, at.n, right[k] + i);
+        for (ptrdiff_t r = 0; r < at.n; r++) h[r] = pass->tape.h + (slot_of(plan, at.s) + at.r + r) * ld;
     }
 }
 
-static void add_into(real *to, const real *from, ptrdiff_t count) {
-    for (ptrdiff_t i = 0; i < count; i++) to[i] += from[i];
-}
-
-static void add_weight_row(void *target, ptrdiff_t m, const real *c) {
-    const struct reverse_pass *pass = target;
-    const ptrdiff_t width = input_width(&pass->input), H = pass->shape->H;
-    add_into((real *)pass->grads->w_ih + m * width, c, width);
-    add_into((real *)pass->grads->w_hh + m * H, c + width, H);
-    if (pass->grads->b) ((real *)pass->grads->b)[m] += c[width + H];
-}
-
-static struct outer outer_of(struct reverse_pass *pass) {
+static struct outer outer_of(const struct reverse_pass *pass) {
     struct outer outer = {
         .kernels = pass->shape->kernels,
-        .rows = pass->plan->rows,
         .blocks = 4,
         .width = pass->shape->H,
         .ld = pass->shape->ld,
         .segments = pass->input.segments + 1,
         .source = pass,
         .find = find_outer,
-        .target = pass,
-        .add = add_weight_row,
+        .sums = pass->sums,
+        .panel = outer_panel_width(pass->shape->kernels, pass->shape->blas, 4 * pass->shape->H),
     };
     for (int i = 0; i < pass->input.segments; i++) outer.segment_width[i] = pass->input.width[i];
     outer.segment_width[pass->input.segments] = pass->shape->H;
     return outer;
 }
 
-/* ---- one layer ---- */
+static void add_weights(const struct reverse_pass *pass) {
+    const struct outer outer = outer_of(pass);
+    const ptrdiff_t width = input_width(&pass->input), H = pass->shape->H;
+    if (pass->plan->rows == 0) return;
+    outer_add_columns(&outer, pass->grads->w_ih, width, 0);
+    outer_add_columns(&outer, pass->grads->w_hh, H, width);
+    outer_add_ones(&outer, pass->grads->b, width + H);
+}
+
+/* ---- gradient of the input ---- */
 
 struct backward_layer {
     const struct shape *shape;
@@ -204,26 +128,20 @@ struct backward_layer {
     struct located dx; /* gradient of the layer's input in the order of time; base NULL: not wanted */
     struct backward_worker *worker;
     ptrdiff_t blocks; /* of rows, per direction */
-    ptrdiff_t share;  /* rows of a weight gradient per task */
-    ptrdiff_t weight_tasks, dx_tasks;
+    struct outer_shares shares;
+    ptrdiff_t s0, s1;   /* the chunks of steps at hand */
+    ptrdiff_t q0, q1;   /* rows of which dx is wanted now, */
+    ptrdiff_t dx_tasks; /* in so many equal parts */
 };
-
-static void recurrence_task(void *context, ptrdiff_t task, int worker) {
-    const struct backward_layer *layer = context;
-    const ptrdiff_t block = task % layer->blocks, N = layer->plan->N;
-    reverse_rows(&layer->pass[task / layer->blocks], &layer->worker[worker],
-                 (struct range){block * N / layer->blocks, (block + 1) * N / layer->blocks});
-}
 
 /* Addresses of dz (by direction) and of dx for flat indices q0 <= q < q0 + n in the order of time. */
 static void find_dx(const struct backward_layer *layer, struct backward_worker *worker, ptrdiff_t q0, ptrdiff_t n) {
     const struct plan *plan = layer->plan;
-    struct walk at = walk_from(plan, q0);
-    for (ptrdiff_t i = 0; i < n; i++, walk_on(&at, plan)) {
-        worker->c[i] = row_at(&layer->dx, plan, at.s, at.r);
+    for (struct walk at = walk_from(plan, q0, q0 + n); at.q < at.end; walk_on(&at, plan)) {
+        find_rows(&layer->dx, plan, 0, at.s, at.r, at.n, worker->c + at.q - q0);
         for (int d = 0; d < layer->shape->D; d++) {
-            const ptrdiff_t q = plan->start[plan_time(plan, d, at.s, at.r)] + at.r;
-            worker->dz[d][i] = layer->pass[d].tape.gates + q * 4 * layer->shape->ld;
+            const struct located dz = dz_located(&layer->pass[d]);
+            find_rows(&dz, plan, 0, at.s, at.r, at.n, worker->dz[d] + at.q - q0);
         }
     }
 }
@@ -232,25 +150,25 @@ static void find_dx(const struct backward_layer *layer, struct backward_worker *
 static void dx_native(const struct backward_layer *layer, struct backward_worker *worker, ptrdiff_t n) {
     const struct shape *shape = layer->shape;
     const struct kernels *kernels = shape->kernels;
-    const ptrdiff_t width = input_width(&layer->pass[0].input);
+    const struct reverse_weights *weights[2] = {&layer->pass[0].from_input, &layer->pass[1].from_input};
+    const ptrdiff_t wide = weights[0]->columns - weights[0]->narrow;
+    real *const *dz[2] = {worker->dz[0], worker->dz[1]};
     struct product product = {
         .rows = n,
+        .terms = 4 * (int)shape->D,
         .c = worker->c,
-        .columns = width,
+        .columns = wide,
         .panel_step = kernels->product_vectors * kernels->lanes,
         .vector_step = kernels->lanes,
-        .panel_end = product_panels(kernels, width),
-        .vectors = kernels->product_vectors,
+        .panels = product_panels(kernels, wide),
     };
-    for (int d = 0; d < shape->D; d++)
-        for (int gate = 0; gate < 4; gate++)
-            product.term[product.terms++] = (struct term){worker->dz[d],
-                                                          gate * shape->ld,
-                                                          1,
-                                                          shape->H,
-                                                          layer->pass[d].input_panels[gate],
-                                                          shape->H * product.panel_step};
-    kernels->product(&product);
+    for (int d = 0; d < shape->D; d++) add_reverse_terms(product.term + 4 * d, shape, weights[d], dz[d]);
+    kernels->product(&product, all_panels(product.panels));
+    multiply_rest(shape, n, (int)shape->D, dz, weights, worker->c);
+}
+
+static void add_into(real *to, const real *from, ptrdiff_t count) {
+    for (ptrdiff_t i = 0; i < count; i++) to[i] += from[i];
 }
 
 /* BLAS wants whole rows of dz one after another: a direction at a time, in its own order of steps. */
@@ -263,76 +181,137 @@ static void dx_blas(const struct backward_layer *layer, struct backward_worker *
             const ptrdiff_t n = plan->rows - q0 < CHUNK ? plan->rows - q0 : CHUNK;
             gates_times_blas(shape, n, width, layer->pass[d].tape.gates + q0 * 4 * shape->ld,
                              layer->pass[d].weights->w_ih, 0, worker->dx, width);
-            struct walk at = walk_from(plan, q0);
-            for (ptrdiff_t i = 0; i < n; i++, walk_on(&at, plan)) {
-                real *dx = row_at(&layer->dx, plan, plan_time(plan, d, at.s, at.r), at.r);
-                if (d == 0) memcpy(dx, worker->dx + i * width, (size_t)width * sizeof(real));
-                else add_into(dx, worker->dx + i * width, width);
-            }
+            for (struct walk at = walk_from(plan, q0, q0 + n); at.q < at.end; walk_on(&at, plan))
+                find_rows(&layer->dx, plan, d, at.s, at.r, at.n, worker->c + at.q - q0);
+            for (ptrdiff_t i = 0; i < n; i++)
+                if (d == 0) memcpy(worker->c[i], worker->dx + i * width, (size_t)width * sizeof(real));
+                else add_into(worker->c[i], worker->dx + i * width, width);
         }
 }
 
-static void weights_and_dx_task(void *context, ptrdiff_t task, int worker) {
+/* ---- one layer ---- */
+
+static void pack_backward_task(void *context, ptrdiff_t task, int worker) {
+    const struct backward_layer *layer = context;
+    const struct reverse_pass *pass = &layer->pass[task / (2 * REVERSE_PARTS)];
+    const int part = (int)(task % REVERSE_PARTS);
+    if (task / REVERSE_PARTS % 2 == 0) pack_reverse(layer->shape, &pass->recurrent, pass->weights->w_hh, part);
+    else if (layer->dx.base) pack_reverse(layer->shape, &pass->from_input, pass->weights->w_ih, part);
+    (void)worker;
+}
+
+static void recurrence_task(void *context, ptrdiff_t task, int worker) {
+    const struct backward_layer *layer = context;
+    const struct range rows = block_of_rows(layer->plan, task % layer->blocks, layer->blocks);
+    reverse_rows(&layer->pass[task / layer->blocks], &layer->worker[worker].reverse, rows, layer->s0, layer->s1);
+}
+
+static ptrdiff_t weight_tasks(const struct backward_layer *layer) {
+    return outer_tasks(&layer->shares) * layer->shape->D;
+}
+
+/* The first step of the chunk that ends before step s1: as many steps as fill one chunk of rows, at least one. */
+static ptrdiff_t chunk_start(const struct plan *plan, ptrdiff_t s1) {
+    ptrdiff_t s0 = s1 - 1;
+    while (s0 > 0 && plan->start[s1] - plan->start[s0 - 1] <= OUTER_CHUNK) s0--;
+    return s0;
+}
+
+static void batched_task(void *context, ptrdiff_t task, int worker) {
     struct backward_layer *layer = context;
-    const ptrdiff_t height = 4 * layer->shape->H, per_direction = layer->weight_tasks / layer->shape->D;
-    if (task < layer->weight_tasks) {
+    const struct plan *plan = layer->plan;
+    if (task < weight_tasks(layer)) {
+        const ptrdiff_t per_direction = outer_tasks(&layer->shares);
         const struct outer outer = outer_of(&layer->pass[task / per_direction]);
-        const ptrdiff_t m0 = task % per_direction * layer->share, m1 = m0 + layer->share;
-        outer_rows(&outer, &layer->worker[worker].outer, m0, m1 < height ? m1 : height);
+        const struct block block = outer_block(&layer->shares, task % per_direction);
+        for (ptrdiff_t s1 = layer->s1, s0; s1 > layer->s0; s1 = s0) {
+            s0 = chunk_start(plan, s1);
+            outer_run(&outer, &layer->worker[worker].outer, &block, plan->start[s0], plan->start[s1], s1 < plan->T);
+        }
     } else {
-        const ptrdiff_t q0 = (task - layer->weight_tasks) * CHUNK, left = layer->plan->rows - q0;
-        const ptrdiff_t n = left < CHUNK ? left : CHUNK;
-        find_dx(layer, &layer->worker[worker], q0, n);
-        dx_native(layer, &layer->worker[worker], n);
+        const ptrdiff_t part = task - weight_tasks(layer), rows = layer->q1 - layer->q0;
+        const ptrdiff_t begin = part * rows / layer->dx_tasks, end = (part + 1) * rows / layer->dx_tasks;
+        find_dx(layer, &layer->worker[worker], layer->q0 + begin, end - begin);
+        dx_native(layer, &layer->worker[worker], end - begin);
     }
 }
 
-static void weights_and_dx_blas(struct backward_layer *layer) {
-    for (int d = 0; d < layer->shape->D; d++) {
-        const struct outer outer = outer_of(&layer->pass[d]);
-        outer_blas(&outer, &layer->worker[0].outer, &layer->shape->runtime->blas);
-    }
-    if (layer->dx.base) dx_blas(layer, &layer->worker[0]);
+/* Chunks whose recurrence is computed before their products. One thread finds dz in its own cache after one chunk. Of
+ * several, each needs what the others have just written, which comes slowly from the cache of another core: they go on
+ * until that has left for the shared one. */
+static ptrdiff_t chunks_at_once(const struct shape *shape, int threads) {
+    enum { SHARED_CACHE = 8 << 20 };
+    const ptrdiff_t bytes = OUTER_CHUNK * 4 * shape->ld * (ptrdiff_t)sizeof(real);
+    return threads == 1 ? 1 : SHARED_CACHE / bytes;
 }
 
-/* Column panels of the weights by gate. */
-static void pack_reverse(struct reverse_pass *pass, int with_input, real *recurrent, real *input) {
-    const struct kernels *kernels = pass->shape->kernels;
-    const ptrdiff_t H = pass->shape->H, ld = pass->shape->ld, width = input_width(&pass->input);
-    for (int gate = 0; gate < 4; gate++) {
-        pass->recurrent[gate] = recurrent + gate * H * ld;
-        kernels->pack_columns(pass->recurrent[gate], (const real *)pass->weights->w_hh + gate * H * H, H, H, H);
-        pass->input_panels[gate] = input + gate * H * padded(width);
-        if (with_input)
-            kernels->pack_columns(pass->input_panels[gate], (const real *)pass->weights->w_ih + gate * H * width, width,
-                                  H, width);
-    }
+/* A chunk's recurrence where threads share the units of each step. */
+static void recurrence_body(void *context, struct clstm_team *team) {
+    struct backward_layer *layer = context;
+    for (int d = 0; d < layer->shape->D; d++) layer->pass[d].team = team;
+    for (ptrdiff_t task = 0; task < layer->blocks * layer->shape->D; task++) recurrence_task(layer, task, 0);
+}
+
+static void run_chunks(struct backward_layer *layer, int threads, int batched) {
+    const struct plan *plan = layer->plan;
+    if (layer->pass[0].split > 1) clstm_team_work(layer->pass[0].split, recurrence_body, layer);
+    else clstm_parallel(threads, layer->blocks * layer->shape->D, recurrence_task, layer);
+    /* The directions meet the same steps of the input in different chunks: dx of both has to wait for all chunks. */
+    layer->q0 = layer->shape->D == 1 ? plan->start[layer->s0] : 0;
+    layer->q1 = layer->shape->D == 1 ? plan->start[layer->s1] : layer->s0 == 0 ? plan->rows : 0;
+    /* As many for each thread, as far as there are rows. */
+    const ptrdiff_t rows = layer->dx.base ? layer->q1 - layer->q0 : 0, parts = parts_of(parts_of(rows, CHUNK), batched);
+    layer->dx_tasks = parts * batched < rows ? parts * batched : rows;
+    clstm_parallel(batched, weight_tasks(layer) + layer->dx_tasks, batched_task, layer);
 }
 
 static void run_layer_backward(struct backward_layer *layer, ptrdiff_t index) {
     const struct shape *shape = layer->shape;
-    if (shape->blas) {
-        layer->blocks = 1;
-        clstm_parallel(1, shape->D, recurrence_task, layer);
-        weights_and_dx_blas(layer);
-        return;
+    const struct plan *plan = layer->plan;
+    const double operations = layer_operations(shape, plan, index);
+    const int threads = threads_for(shape->runtime, operations), batched = batched_threads(shape, plan, index);
+    layer->shares = weight_shares(shape, plan, index);
+    layer->blocks = row_blocks(shape, plan, threads);
+    const int split = split_of(shape, plan, threads, layer->blocks);
+    for (int d = 0; d < shape->D; d++) layer->pass[d].split = split;
+    clstm_parallel(pack_threads(shape, index), shape->D * 2 * REVERSE_PARTS, pack_backward_task, layer);
+    for (layer->s1 = plan->T; layer->s1 > 0; layer->s1 = layer->s0) {
+        layer->s0 = chunk_start(plan, layer->s1);
+        for (ptrdiff_t n = chunks_at_once(shape, batched); n > 1 && layer->s0 > 0; n--)
+            layer->s0 = chunk_start(plan, layer->s0);
+        run_chunks(layer, threads, batched);
     }
-    const int threads = threads_for(shape->runtime, layer_operations(shape, layer->plan, index));
-    layer->blocks = row_blocks(shape, layer->plan, threads);
-    clstm_parallel(threads, layer->blocks * shape->D, recurrence_task, layer);
-
-    const int batched = batched_threads(shape, layer->plan, index);
-    layer->share = outer_share(shape, batched);
-    layer->weight_tasks = (4 * shape->H + layer->share - 1) / layer->share * shape->D;
-    layer->dx_tasks = layer->dx.base ? (layer->plan->rows + CHUNK - 1) / CHUNK : 0;
-    clstm_parallel(batched, layer->weight_tasks + layer->dx_tasks, weights_and_dx_task, layer);
 }
+
+static void run_layer_backward_blas(struct backward_layer *layer) {
+    const struct shape *shape = layer->shape;
+    layer->blocks = 1;
+    layer->s1 = layer->plan->T;
+    clstm_parallel(1, shape->D, recurrence_task, layer);
+    for (int d = 0; d < shape->D; d++) {
+        const struct outer outer = outer_of(&layer->pass[d]);
+        outer_blas(&outer, &layer->worker[0].outer, &shape->runtime->blas, layer->plan->rows);
+    }
+    if (layer->dx.base) dx_blas(layer, &layer->worker[0]);
+}
+
+/* ---- the stack ---- */
 
 /* dh0, dc0 [N,H] of one layer and direction from the padded rows in the plan's order. */
 static void write_gradient(real *to, const real *rows, const struct reverse_pass *pass) {
     const ptrdiff_t H = pass->shape->H;
     for (ptrdiff_t r = 0; to && r < pass->plan->N; r++)
         memcpy(to + pass->plan->order[r] * H, rows + r * pass->shape->ld, (size_t)H * sizeof(real));
+}
+
+/* w_ih of a layer has its own width; the memory for it is that of the widest. */
+static struct reverse_weights from_input_of(const struct shape *shape, const struct reverse_weights *memory,
+                                            ptrdiff_t width) {
+    struct reverse_weights weights = *memory;
+    const struct reverse_weights sizes = reverse_weights_of(shape, width);
+    weights.columns = sizes.columns;
+    weights.narrow = sizes.narrow;
+    return weights;
 }
 
 static void backward_stack(const struct shape *shape, struct backward_scratch *scratch, const struct tape *tape,
@@ -351,21 +330,26 @@ static void backward_stack(const struct shape *shape, struct backward_scratch *s
                 .shape = shape,
                 .plan = plan,
                 .reverse = d,
+                .split = 1,
                 .tape = tape_at(tape, index),
                 .input = tape_input(tape, shape, l, x),
                 .dy = upper,
                 .weights = &weights[index],
                 .grads = &grads[index],
+                .recurrent = scratch->recurrent[d],
+                .from_input = from_input_of(shape, &scratch->from_input[d], layer_width(shape, l)),
                 .dh = scratch->dh[d],
                 .dc = scratch->dc[d],
+                .sums = scratch->sums[d],
             };
             if (pass->dy.base) pass->dy.base += d * H;
             read_state(pass->dh, state_at(dfinal.h, shape, N, index), plan, H, shape->ld);
             read_state(pass->dc, state_at(dfinal.c, shape, N, index), plan, H, shape->ld);
-            if (!shape->blas) pack_reverse(pass, layer.dx.base != NULL, scratch->recurrent[d], scratch->input[d]);
         }
-        run_layer_backward(&layer, l);
+        if (shape->blas) run_layer_backward_blas(&layer);
+        else run_layer_backward(&layer, l);
         for (int d = 0; d < D; d++) {
+            add_weights(&layer.pass[d]);
             write_gradient(state_at(dinitial.h, shape, N, l * D + d), layer.pass[d].dh, &layer.pass[d]);
             write_gradient(state_at(dinitial.c, shape, N, l * D + d), layer.pass[d].dc, &layer.pass[d]);
         }

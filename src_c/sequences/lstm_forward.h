@@ -3,7 +3,6 @@
 #ifndef CLSTM_LSTM_FORWARD_H
 #define CLSTM_LSTM_FORWARD_H
 
-#include "../ground/threads.h"
 #include "lstm_pass.h"
 
 /* Working memory of a forward call. */
@@ -38,44 +37,53 @@ static void forward_lay_out(struct forward_scratch *scratch, struct arena *arena
     }
 }
 
-/* Gate panels of the weights of one pass; each segment of the input has its own, so that it is a term of its own. */
-static void pack_pass(struct pass *pass, real *input, real *recurrent, real *bias) {
-    const struct shape *shape = pass->shape;
-    const struct kernels *kernels = shape->kernels;
-    const ptrdiff_t width = input_width(&pass->input), H = shape->H;
-    const real *w = pass->weights->w_ih;
-    for (int i = 0; i < pass->input.segments; i++) {
-        const ptrdiff_t k = pass->input.width[i];
-        kernels->pack_gates(input, w, width, H, k);
-        pass->packed.input[i] = input;
-        input += k * 4 * shape->ld;
-        w += k;
-    }
-    kernels->pack_gates(recurrent, pass->weights->w_hh, H, H, H);
-    if (pass->weights->b) kernels->pack_gates(bias, pass->weights->b, 1, H, 1);
-    else memset(bias, 0, (size_t)(4 * shape->ld) * sizeof(real));
-    pass->packed.recurrent = recurrent;
-    pass->packed.bias = bias;
-}
-
 struct forward_layer {
     struct pass pass[2];
     struct pass_scratch *worker;
-    ptrdiff_t blocks; /* of rows, per direction */
+    real *const *input, *const *recurrent, *const *bias; /* where to pack the weights, by direction */
+    ptrdiff_t blocks;                                    /* of rows, per direction */
 };
+
+enum { PACK_PARTS = 3 };
+
+/* One part of packing the weights of one direction into gate panels: a segment of the input, so that each is a term of
+ * its own, or the recurrent matrix and the bias. */
+static void pack_forward_task(void *context, ptrdiff_t task, int worker) {
+    struct forward_layer *layer = context;
+    const ptrdiff_t d = task / PACK_PARTS, part = task % PACK_PARTS;
+    struct pass *pass = &layer->pass[d];
+    const struct shape *shape = pass->shape;
+    const struct kernels *kernels = shape->kernels;
+    const ptrdiff_t width = input_width(&pass->input), H = shape->H;
+    if (part < pass->input.segments) {
+        const ptrdiff_t before = part == 0 ? 0 : pass->input.width[0];
+        pass->packed.input[part] = layer->input[d] + before * 4 * shape->ld;
+        kernels->pack_gates(layer->input[d] + before * 4 * shape->ld, (const real *)pass->weights->w_ih + before, width,
+                            H, pass->input.width[part]);
+    } else if (part == PACK_PARTS - 1) {
+        pass->packed.recurrent = layer->recurrent[d];
+        pass->packed.bias = layer->bias[d];
+        kernels->pack_gates(layer->recurrent[d], pass->weights->w_hh, H, H, H);
+        if (pass->weights->b) kernels->pack_gates(layer->bias[d], pass->weights->b, 1, H, 1);
+        else memset(layer->bias[d], 0, (size_t)(4 * shape->ld) * sizeof(real));
+    }
+    (void)worker;
+}
 
 static void forward_task(void *context, ptrdiff_t task, int worker) {
     const struct forward_layer *layer = context;
     const struct pass *pass = &layer->pass[task / layer->blocks];
-    const ptrdiff_t block = task % layer->blocks, N = pass->plan->N;
-    pass_rows(pass, &layer->worker[worker], (struct range){block * N / layer->blocks, (block + 1) * N / layer->blocks});
+    pass_rows(pass, &layer->worker[worker], block_of_rows(pass->plan, task % layer->blocks, layer->blocks));
 }
 
 static void run_layer(struct forward_layer *layer, const struct shape *shape, const struct plan *plan,
                       ptrdiff_t index) {
     const int threads = shape->blas ? 1 : threads_for(shape->runtime, layer_operations(shape, plan, index));
     layer->blocks = row_blocks(shape, plan, threads);
-    clstm_parallel(threads, layer->blocks * shape->D, forward_task, layer);
+    const int split = split_of(shape, plan, threads, layer->blocks);
+    for (int d = 0; d < shape->D; d++) layer->pass[d].split = split;
+    if (!shape->blas) clstm_parallel(pack_threads(shape, index), shape->D * PACK_PARTS, pack_forward_task, layer);
+    clstm_parallel(split > 1 ? 1 : threads, layer->blocks * shape->D, forward_task, layer);
 }
 
 /* tape NULL: inference. */
@@ -84,7 +92,10 @@ static void forward_stack(const struct shape *shape, struct forward_scratch *scr
                           clstm_sequence y, clstm_state final) {
     const ptrdiff_t D = shape->D, H = shape->H, N = plan->N;
     for (ptrdiff_t l = 0; l < shape->L; l++) {
-        struct forward_layer layer = {.worker = scratch->worker};
+        struct forward_layer layer = {.worker = scratch->worker,
+                                      .input = scratch->input,
+                                      .recurrent = scratch->recurrent,
+                                      .bias = scratch->bias};
         const int last = l == shape->L - 1;
         for (int d = 0; d < D; d++) {
             const ptrdiff_t index = l * D + d;
@@ -102,7 +113,6 @@ static void forward_stack(const struct shape *shape, struct forward_scratch *scr
             if (last) pass->output = at_caller(y);
             else if (!tape) pass->output = at_packed(scratch->between[(l + 1) & 1], D * H, 0);
             if (pass->output.base) pass->output.base += d * H;
-            if (!shape->blas) pack_pass(pass, scratch->input[d], scratch->recurrent[d], scratch->bias[d]);
             read_state(pass->slots.h, state_at(initial.h, shape, N, index), plan, H, shape->ld);
             read_state(pass->slots.c, state_at(initial.c, shape, N, index), plan, H, shape->ld);
         }

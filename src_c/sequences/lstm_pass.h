@@ -9,7 +9,11 @@
 #define CLSTM_LSTM_PASS_H
 
 #include "../ground/blas.h"
+#include "../ground/team.h"
 #include "layout.h"
+
+/* Operations of a step that are worth another thread. */
+enum { SPLIT_OPERATIONS = 50000 };
 
 struct packed_weights {
     const real *input[2], *recurrent, *bias; /* gate panels; input by segment */
@@ -25,6 +29,7 @@ struct pass {
     const struct shape *shape;
     const struct plan *plan;
     int reverse;
+    int split; /* threads that share the units of a step; 1: none, ranges of rows go to threads */
     struct input input;
     const clstm_weights *weights;
     struct packed_weights packed;
@@ -34,8 +39,7 @@ struct pass {
 
 /* Addresses of rows, and the z of one chunk where there are no gates to put it in. */
 struct pass_scratch {
-    const real **input[2], **h;
-    real **z_rows, **y;
+    real **input[2], **h, **z_rows, **y;
     real *z;
     real *gathered; /* BLAS: the input rows of a chunk, side by side */
 };
@@ -76,23 +80,77 @@ static inline ptrdiff_t rows_alive(const struct plan *plan, struct range range, 
     return end > range.r0 ? end - range.r0 : 0;
 }
 
+/* The first row of block `block` of `blocks`: rows are sorted by length, and each block has its share of the steps. */
+static ptrdiff_t block_start(const struct plan *plan, ptrdiff_t block, ptrdiff_t blocks) {
+    if (block == blocks) return plan->N;
+    ptrdiff_t r = 0;
+    for (ptrdiff_t steps = 0; r < plan->N && steps * blocks < block * plan->rows; r++) steps += plan->length[r];
+    return r;
+}
+
+static struct range block_of_rows(const struct plan *plan, ptrdiff_t block, ptrdiff_t blocks) {
+    return (struct range){block_start(plan, block, blocks), block_start(plan, block + 1, blocks)};
+}
+
 /* Ranges of rows per direction that keep `threads` busy; a range is not cut below a full tile. */
 static ptrdiff_t row_blocks(const struct shape *shape, const struct plan *plan, int threads) {
     const ptrdiff_t wanted = (threads + shape->D - 1) / shape->D, most = (plan->N + MAX_ROWS - 1) / MAX_ROWS;
     return shape->blas ? 1 : wanted < most ? wanted : most;
 }
 
-static void find_input(const struct pass *pass, const real **rows, int segment, ptrdiff_t s, ptrdiff_t r0,
-                       ptrdiff_t n) {
-    for (ptrdiff_t i = 0; i < n; i++)
-        rows[i] =
-            row_at(&pass->input.segment[segment], pass->plan, plan_time(pass->plan, pass->reverse, s, r0 + i), r0 + i);
+/* Threads that share the units of each step, where there are fewer ranges of rows than threads: the directions run one
+ * after another then. A step takes a few microseconds at least, so that meeting after each is worth it. */
+static int split_of(const struct shape *shape, const struct plan *plan, int threads, ptrdiff_t blocks) {
+    const double step = 8.0 * (double)shape->H * (double)shape->H * (double)plan->N;
+    const ptrdiff_t most = shape->H / (shape->kernels->product_vectors * shape->kernels->lanes);
+    if (shape->blas || blocks * shape->D >= threads) return 1;
+    const double worth = step / SPLIT_OPERATIONS;
+    const int split = worth < threads ? (int)worth : threads;
+    return split < 2 || most < 2 ? 1 : split < most ? split : (int)most;
+}
+
+/* Part `part` of `parts` of a range of panels. */
+static struct panel_range part_of(struct panel_range range, ptrdiff_t part, ptrdiff_t parts) {
+    const ptrdiff_t count = range.end - range.begin;
+    return (struct panel_range){range.begin + part * count / parts, range.begin + (part + 1) * count / parts,
+                                range.backwards};
+}
+
+struct split_product {
+    const struct kernels *kernels;
+    const struct product *product;
+    ptrdiff_t parts;
+};
+
+static void split_product_task(void *context, ptrdiff_t part, int worker) {
+    const struct split_product *split = context;
+    split->kernels->product(split->product, part_of(all_panels(split->product->panels), part, split->parts));
+    (void)worker;
+}
+
+struct split_step {
+    const struct kernels *kernels;
+    const struct gate_rows *step;
+    struct panel_range range;
+    ptrdiff_t parts;
+};
+
+static void split_step_task(void *context, ptrdiff_t part, int worker) {
+    const struct split_step *split = context;
+    split->kernels->gate_rows(split->step, part_of(split->range, part, split->parts));
+    (void)worker;
+}
+
+static void find_input(const struct pass *pass, const struct pass_scratch *scratch, ptrdiff_t at, ptrdiff_t s,
+                       ptrdiff_t r0, ptrdiff_t n) {
+    for (int i = 0; i < pass->input.segments; i++)
+        find_rows(&pass->input.segment[i], pass->plan, pass->reverse, s, r0, n, scratch->input[i] + at);
 }
 
 static struct term input_term(const struct pass *pass, const struct pass_scratch *scratch, int segment) {
     const ptrdiff_t k = pass->input.width[segment];
     return (struct term){
-        .rows = scratch->input[segment],
+        .rows = (const real *const *)scratch->input[segment],
         .step = 1,
         .k = k,
         .panels = pass->packed.input[segment],
@@ -108,7 +166,7 @@ static ptrdiff_t find_chunk(const struct pass *pass, struct pass_scratch *scratc
     for (ptrdiff_t s = s0; s < s1; s++) {
         const ptrdiff_t n = rows_alive(pass->plan, range, s);
         real *z = pass->slots.ring ? scratch->z + rows * stride : gates_of(pass, s) + range.r0 * stride;
-        for (int i = 0; i < pass->input.segments; i++) find_input(pass, scratch->input[i] + rows, i, s, range.r0, n);
+        find_input(pass, scratch, rows, s, range.r0, n);
         for (ptrdiff_t i = 0; i < n; i++) scratch->z_rows[rows + i] = z + i * stride;
         rows += n;
     }
@@ -124,11 +182,11 @@ static void project_native(const struct pass *pass, const struct pass_scratch *s
         .columns = 4 * pass->shape->ld,
         .panel_step = pass->shape->kernels->lanes,
         .vector_step = pass->shape->ld,
-        .panel_end = gate_panels(pass->shape),
-        .vectors = 4,
+        .panels = gate_panels(pass->shape->kernels, pass->shape->H),
     };
     for (int i = 0; i < pass->input.segments; i++) product.term[i] = input_term(pass, scratch, i);
-    pass->shape->kernels->gate_product(&product);
+    struct split_product split = {pass->shape->kernels, &product, pass->split};
+    clstm_parallel(pass->split, pass->split, split_product_task, &split);
 }
 
 /* C [n, 4 blocks of ld] += A [n,k] W^T, W [4H, ldw]: one product, or one per gate where rows are padded. */
@@ -160,12 +218,16 @@ static void project_blas(const struct pass *pass, struct pass_scratch *scratch, 
     gates_by_blas(shape, rows, width, scratch->gathered, width, pass->weights->w_ih, width, scratch->z_rows[0]);
 }
 
+/* Few rows stream the weights through the caches and use each of them but once or twice: then every other step goes
+ * through them from the end. With more rows, the order of memory is worth more. */
+enum { FEW_ROWS = 12 };
+
 /* Step s of n rows; z is where its chunk's input products stand, or NULL if they are part of this step. */
 static void pass_step(const struct pass *pass, struct pass_scratch *scratch, struct range range, ptrdiff_t s,
-                      ptrdiff_t n, real *z) {
+                      ptrdiff_t n, real *z, struct clstm_team *team) {
     const struct shape *shape = pass->shape;
     const ptrdiff_t ld = shape->ld, first = range.r0 * ld;
-    const real *h_prev = slot_h(pass, s) + first;
+    real *h_prev = slot_h(pass, s) + first;
     real *gates = gates_of(pass, s);
     struct gate_rows step = {
         .rows = n,
@@ -178,28 +240,27 @@ static void pass_step(const struct pass *pass, struct pass_scratch *scratch, str
         .c = slot_c(pass, s + 1) + first,
         .h = slot_h(pass, s + 1) + first,
         .y = pass->output.base ? scratch->y : NULL,
-        .panel_end = gate_panels(shape),
+        .panels = gate_panels(shape->kernels, shape->H),
     };
-    for (ptrdiff_t i = 0; step.y && i < n; i++)
-        scratch->y[i] =
-            row_at(&pass->output, pass->plan, plan_time(pass->plan, pass->reverse, s, range.r0 + i), range.r0 + i);
+    if (step.y) find_rows(&pass->output, pass->plan, pass->reverse, s, range.r0, n, scratch->y);
     if (shape->blas) {
         gates_by_blas(shape, n, shape->H, h_prev, ld, pass->weights->w_hh, shape->H, z);
+        step.panels = (struct panels){.full = (shape->H + shape->kernels->lanes - 1) / shape->kernels->lanes};
     } else {
-        for (int i = 0; !z && i < pass->input.segments; i++) {
-            find_input(pass, scratch->input[i], i, s, range.r0, n);
-            step.term[step.terms++] = input_term(pass, scratch, i);
-        }
+        if (!z) find_input(pass, scratch, 0, s, range.r0, n);
+        for (int i = 0; !z && i < pass->input.segments; i++) step.term[step.terms++] = input_term(pass, scratch, i);
         for (ptrdiff_t i = 0; i < n; i++) scratch->h[i] = h_prev + i * ld;
         step.term[step.terms++] = (struct term){
-            .rows = scratch->h,
+            .rows = (const real *const *)scratch->h,
             .step = 1,
             .k = shape->H,
             .panels = pass->packed.recurrent,
             .panel_stride = shape->H * 4 * shape->kernels->lanes,
         };
     }
-    shape->kernels->gate_rows(&step);
+    struct split_step split = {shape->kernels, &step, all_panels(step.panels), pass->split};
+    split.range.backwards = n <= FEW_ROWS && (s & 1);
+    clstm_team_share(team, split.parts, split_step_task, &split);
 }
 
 /* Whether the input product is part of each step: when both packed matrices stay in a core's second-level cache and
@@ -210,6 +271,28 @@ static int input_in_step(const struct pass *pass, ptrdiff_t rows) {
     if (pass->shape->blas) return 0;
     if (rows < 4) return width <= NARROW;
     return (size_t)times(width + pass->shape->H, 4 * pass->shape->ld) <= CACHE_BYTES / sizeof(real);
+}
+
+/* The steps [s0, s1), whose input products are in scratch->z or on the tape unless they are part of each step. */
+struct steps {
+    const struct pass *pass;
+    struct pass_scratch *scratch;
+    struct range range;
+    ptrdiff_t s0, s1;
+    int together;
+};
+
+static void run_steps(void *context, struct clstm_team *team) {
+    const struct steps *steps = context;
+    const struct pass *pass = steps->pass;
+    const ptrdiff_t ring = pass->slots.ring, stride = 4 * pass->shape->ld;
+    real *z = steps->together ? NULL : steps->scratch->z_rows[0];
+    for (ptrdiff_t s = steps->s0; s < steps->s1; s++) {
+        const ptrdiff_t n = rows_alive(pass->plan, steps->range, s);
+        if (z && !ring) z = gates_of(pass, s) + steps->range.r0 * stride;
+        pass_step(pass, steps->scratch, steps->range, s, n, z, team);
+        if (z && ring) z += n * stride;
+    }
 }
 
 /* All steps of a range of rows. */
@@ -224,13 +307,9 @@ static void pass_rows(const struct pass *pass, struct pass_scratch *scratch, str
             if (pass->shape->blas) project_blas(pass, scratch, rows);
             else project_native(pass, scratch, rows);
         }
-        real *z = together ? NULL : scratch->z_rows[0];
-        for (ptrdiff_t s = s0; s < s1; s++) {
-            n = rows_alive(plan, range, s);
-            if (!together && !pass->slots.ring) z = gates_of(pass, s) + range.r0 * 4 * pass->shape->ld;
-            pass_step(pass, scratch, range, s, n, z);
-            if (!together && pass->slots.ring) z += n * 4 * pass->shape->ld;
-        }
+        struct steps steps = {pass, scratch, range, s0, s1, together};
+        if (pass->split > 1) clstm_team_work(pass->split, run_steps, &steps);
+        else run_steps(&steps, NULL);
     }
 }
 

@@ -1,8 +1,10 @@
 /* Gradients of weights: C [M,K] = sum over q of left[q] [M] outer right[q] [K], with q over all rows of all steps.
  * Included by the files of one precision.
  *
- * The sum is cut into chunks of q that are packed (left into tiles, right into panels) and multiplied while they are in
- * cache; chunks are added in order. Tasks own blocks of rows of C, so the sums do not depend on the threads. */
+ * C is computed transposed: the M of the gates become lanes, of which there are always enough, and the K tiles of
+ * rows, so that a narrow input or the one for the bias costs its own arithmetic and no vector of its own. The sum is cut
+ * into chunks of q that are packed (left into panels, right into tiles) and multiplied while they are in cache; chunks
+ * are added in order. Tasks own blocks of C, so the sums do not depend on the threads. */
 #ifndef CLSTM_OUTER_H
 #define CLSTM_OUTER_H
 
@@ -12,25 +14,30 @@
 
 enum { OUTER_CHUNK = 256, OUTER_SEGMENTS = 3 };
 
+/* Columns [k0, k1) of rows [m0, m1) of C. */
+struct block {
+    ptrdiff_t m0, m1, k0, k1;
+};
+
 /* left[q] has `blocks` runs of `width` elements at a distance of `ld` (the gates); right[q] is a few segments and a one
  * behind them, whose column is the gradient of the bias. `find` gives the addresses for q0 <= q < q0 + n. */
 struct outer {
     const struct kernels *kernels;
-    ptrdiff_t rows; /* of q */
     ptrdiff_t blocks, width, ld;
     int segments;
     ptrdiff_t segment_width[OUTER_SEGMENTS];
     const void *source;
-    void (*find)(const void *source, ptrdiff_t q0, ptrdiff_t n, const real **left, const real **right[OUTER_SEGMENTS]);
-    /* Receives row m of C: adds it to the caller's gradients. */
-    void *target;
-    void (*add)(void *target, ptrdiff_t m, const real *c);
+    void (*find)(const void *source, ptrdiff_t q0, ptrdiff_t n, real **left, real **right[OUTER_SEGMENTS]);
+    /* C transposed, in panels of `panel` rows m each: [M / panel][padded(K)][panel], readable to whole vectors. */
+    real *sums;
+    ptrdiff_t panel;
 };
 
 struct outer_scratch {
-    const real **left, **right[OUTER_SEGMENTS];
-    real *tiles, *panel, *c;
+    real **left, **right[OUTER_SEGMENTS];
+    real *tiles, *panel;
 };
+
 
 static inline ptrdiff_t outer_height(const struct outer *outer) { return outer->blocks * outer->width; }
 
@@ -40,103 +47,161 @@ static inline ptrdiff_t outer_columns(const struct outer *outer) {
     return columns;
 }
 
-/* Scratch for one worker that owns `height` rows of C at the most. A BLAS takes all columns as one panel. */
+/* How C [height,columns] is shared out: blocks of m rows by k columns, by which k goes first, because its tiles are the
+ * finer measure. */
+struct outer_shares {
+    ptrdiff_t height, columns, m, k;
+};
+
+/* A BLAS takes all rows as one panel. */
+static inline ptrdiff_t outer_panel_width(const struct kernels *kernels, int blas, ptrdiff_t height) {
+    return blas ? padded(height) : kernels->product_vectors * kernels->lanes;
+}
+
+/* Elements of `sums`. */
+static inline ptrdiff_t outer_sums(const struct kernels *kernels, int blas, ptrdiff_t height, ptrdiff_t columns) {
+    const ptrdiff_t panel = outer_panel_width(kernels, blas, height);
+    return times(times(parts_of(height, panel), panel), padded(columns));
+}
+
+static inline real *outer_sums_at(const struct outer *outer, ptrdiff_t m, ptrdiff_t k) {
+    return outer->sums + (m / outer->panel * padded(outer_columns(outer)) + k) * outer->panel;
+}
+
+static inline struct outer_shares outer_shares_of(const struct kernels *kernels, ptrdiff_t height, ptrdiff_t columns,
+                                                  int threads) {
+    enum { FEW_TILES = 4 };
+    const ptrdiff_t tile = kernels->product_rows, panel = kernels->product_vectors * kernels->lanes;
+    const ptrdiff_t tiles = parts_of(columns, tile), panels = parts_of(height, panel), most = parts_of(tiles, FEW_TILES);
+    const ptrdiff_t by_k = threads < most ? threads : most, by_m = parts_of(threads, by_k);
+    return (struct outer_shares){height, columns, parts_of(panels, by_m) * panel, parts_of(tiles, by_k) * tile};
+}
+
+static inline ptrdiff_t outer_tasks(const struct outer_shares *shares) {
+    return parts_of(shares->height, shares->m) * parts_of(shares->columns, shares->k);
+}
+
+static inline struct block outer_block(const struct outer_shares *shares, ptrdiff_t task) {
+    const ptrdiff_t across = parts_of(shares->columns, shares->k);
+    const ptrdiff_t m0 = task / across * shares->m, k0 = task % across * shares->k;
+    const ptrdiff_t m1 = m0 + shares->m, k1 = k0 + shares->k;
+    return (struct block){m0, m1 < shares->height ? m1 : shares->height, k0, k1 < shares->columns ? k1 : shares->columns};
+}
+
+/* Scratch for one worker that computes such blocks. */
 static inline void outer_lay_out(struct outer_scratch *scratch, struct arena *arena, const struct kernels *kernels,
-                                 int blas, ptrdiff_t height, ptrdiff_t columns) {
-    const ptrdiff_t tall = height + kernels->product_rows;
-    const ptrdiff_t panel = blas ? padded(columns) : kernels->product_vectors * kernels->lanes;
+                                 int blas, const struct outer_shares *shares) {
+    const ptrdiff_t tall = padded(shares->k + kernels->product_rows);
     scratch->left = arena_take(arena, OUTER_CHUNK, sizeof(real *));
     for (int i = 0; i < OUTER_SEGMENTS; i++) scratch->right[i] = arena_take(arena, OUTER_CHUNK, sizeof(real *));
     scratch->tiles = arena_take(arena, times(OUTER_CHUNK, tall), sizeof(real));
-    scratch->panel = arena_take(arena, times(OUTER_CHUNK, panel), sizeof(real));
-    scratch->c = arena_take(arena, times(tall, padded(columns)), sizeof(real));
+    scratch->panel =
+        arena_take(arena, times(OUTER_CHUNK, outer_panel_width(kernels, blas, shares->m)), sizeof(real));
 }
 
-/* Rows [m0, m0 + count) of left^T as a tile: tile[q][m - m0]. */
+/* Columns [k0, k0 + count) of right as a tile: tile[q][k - k0], the one behind the segments. */
 static void outer_pack_tile(const struct outer *outer, struct outer_scratch *scratch, real *tile, ptrdiff_t width,
-                            ptrdiff_t m0, ptrdiff_t count, ptrdiff_t n) {
-    for (ptrdiff_t m = m0; m < m0 + count;) {
-        const ptrdiff_t block = m / outer->width, inside = m % outer->width;
-        const ptrdiff_t left = outer->width - inside, wanted = m0 + count - m;
-        const ptrdiff_t piece = left < wanted ? left : wanted;
-        outer->kernels->pack_piece(tile, width, m - m0, scratch->left, block * outer->ld + inside, piece, n);
-        m += piece;
-    }
-}
-
-/* Columns [k0, k0 + width) of right as a panel: panel[q][k - k0], the one behind the segments, zeros behind it. */
-static void outer_pack_panel(const struct outer *outer, struct outer_scratch *scratch, ptrdiff_t k0, ptrdiff_t width,
-                             ptrdiff_t n) {
+                            ptrdiff_t k0, ptrdiff_t count, ptrdiff_t n) {
     ptrdiff_t begin = 0; /* of the segment, in columns of C */
     for (int i = 0; i < outer->segments; begin += outer->segment_width[i], i++) {
         const ptrdiff_t from = begin > k0 ? begin : k0;
         ptrdiff_t to = begin + outer->segment_width[i];
-        if (to > k0 + width) to = k0 + width;
+        if (to > k0 + count) to = k0 + count;
         if (to > from)
-            outer->kernels->pack_piece(scratch->panel, width, from - k0, scratch->right[i], from - begin, to - from, n);
+            outer->kernels->pack_piece(tile, width, from - k0, (const real *const *)scratch->right[i], from - begin, to - from, n);
     }
-    for (ptrdiff_t k = begin > k0 ? begin : k0; k < k0 + width; k++)
-        for (ptrdiff_t q = 0; q < n; q++) scratch->panel[q * width + k - k0] = k == begin;
+    for (ptrdiff_t q = 0; begin < k0 + count && q < n; q++) tile[q * width + begin - k0] = 1;
 }
 
-/* One chunk: n terms of the sums of rows [m0, m1). */
-static void outer_chunk(const struct outer *outer, struct outer_scratch *scratch, ptrdiff_t m0, ptrdiff_t m1,
-                        ptrdiff_t q0, ptrdiff_t n) {
+/* Rows [m0, m0 + count) of left as a panel: panel[q][m - m0], zeros behind them. */
+static void outer_pack_panel(const struct outer *outer, struct outer_scratch *scratch, ptrdiff_t width, ptrdiff_t m0,
+                             ptrdiff_t count, ptrdiff_t n) {
+    for (ptrdiff_t m = m0; m < m0 + count;) {
+        const ptrdiff_t block = m / outer->width, inside = m % outer->width;
+        const ptrdiff_t left = outer->width - inside, wanted = m0 + count - m;
+        const ptrdiff_t piece = left < wanted ? left : wanted;
+        outer->kernels->pack_piece(scratch->panel, width, m - m0, (const real *const *)scratch->left, block * outer->ld + inside, piece, n);
+        m += piece;
+    }
+    for (ptrdiff_t q = 0; count < width && q < n; q++)
+        memset(scratch->panel + q * width + count, 0, (size_t)(width - count) * sizeof(real));
+}
+
+/* One panel of one chunk times all tiles: n terms of the sums of its rows. */
+static void outer_panel(const struct outer *outer, struct outer_scratch *scratch, const struct block *block,
+                        ptrdiff_t m, ptrdiff_t n, int accumulate) {
     const struct kernels *kernels = outer->kernels;
-    const ptrdiff_t height = kernels->product_rows, columns = outer_columns(outer), ldc = padded(columns);
-    const ptrdiff_t full = kernels->product_vectors * kernels->lanes;
-    outer->find(outer->source, q0, n, scratch->left, scratch->right);
-    for (ptrdiff_t m = m0; m < m1; m += height)
-        outer_pack_tile(outer, scratch, scratch->tiles + (m - m0) * n, height, m, m1 - m < height ? m1 - m : height, n);
-    for (ptrdiff_t k = 0; k < columns; k += full) {
-        const ptrdiff_t left = (columns - k + kernels->lanes - 1) / kernels->lanes * kernels->lanes;
-        const ptrdiff_t width = left < full ? left : full;
-        outer_pack_panel(outer, scratch, k, width, n);
-        for (ptrdiff_t m = m0; m < m1; m += height) {
-            const real *a[MAX_ROWS];
-            real *c[MAX_ROWS];
-            const ptrdiff_t count = m1 - m < height ? m1 - m : height;
-            for (ptrdiff_t r = 0; r < count; r++) {
-                a[r] = scratch->tiles + (m - m0) * n + r;
-                c[r] = scratch->c + (m - m0 + r) * ldc + k;
-            }
-            kernels->product(&(struct product){
-                .rows = count,
-                .terms = 1,
-                .term = {{.rows = a, .step = height, .k = n, .panels = scratch->panel}},
-                .c = c,
-                .columns = width,
-                .panel_step = full,
-                .vector_step = kernels->lanes,
-                .panel_end = 1,
-                .vectors = kernels->product_vectors,
-                .accumulate = q0 > 0,
-            });
+    const ptrdiff_t height = kernels->product_rows, full = kernels->product_vectors * kernels->lanes;
+    const ptrdiff_t count = block->m1 - m < full ? block->m1 - m : full;
+    const ptrdiff_t vectors = parts_of(count, kernels->lanes), width = vectors * kernels->lanes;
+    outer_pack_panel(outer, scratch, width, m, count, n);
+    for (ptrdiff_t k = block->k0; k < block->k1; k += height) {
+        const real *a[MAX_ROWS];
+        real *c[MAX_ROWS];
+        const ptrdiff_t rows = block->k1 - k < height ? block->k1 - k : height;
+        for (ptrdiff_t r = 0; r < rows; r++) {
+            a[r] = scratch->tiles + (k - block->k0) * n + r;
+            c[r] = outer_sums_at(outer, m, k + r);
         }
+        const struct product product = {
+            .rows = rows,
+            .terms = 1,
+            .term = {{.rows = a, .step = height, .k = n, .panels = scratch->panel}},
+            .c = c,
+            .columns = width,
+            .panel_step = full,
+            .vector_step = kernels->lanes,
+            .panels = {.vectors = kernels->product_vectors, .last = (int)vectors},
+            .accumulate = accumulate,
+        };
+        kernels->product(&product, all_panels(product.panels));
     }
 }
 
-/* Rows [m0, m1) of C, added to the gradients. */
-static void outer_rows(const struct outer *outer, struct outer_scratch *scratch, ptrdiff_t m0, ptrdiff_t m1) {
-    for (ptrdiff_t q = 0; q < outer->rows; q += OUTER_CHUNK)
-        outer_chunk(outer, scratch, m0, m1, q, outer->rows - q < OUTER_CHUNK ? outer->rows - q : OUTER_CHUNK);
-    const ptrdiff_t ldc = padded(outer_columns(outer));
-    for (ptrdiff_t m = m0; m < m1 && outer->rows > 0; m++) outer->add(outer->target, m, scratch->c + (m - m0) * ldc);
-}
-
-/* The same for all rows by BLAS; the chunk of `right` is laid side by side in scratch->panel first. */
-static void outer_blas(const struct outer *outer, struct outer_scratch *scratch, const clstm_blas *blas) {
-    const clstm_dtype dtype = sizeof(real) == sizeof(float) ? CLSTM_F32 : CLSTM_F64;
-    const ptrdiff_t columns = outer_columns(outer), ldc = padded(columns), height = outer_height(outer);
-    for (ptrdiff_t q = 0; q < outer->rows; q += OUTER_CHUNK) {
-        const ptrdiff_t n = outer->rows - q < OUTER_CHUNK ? outer->rows - q : OUTER_CHUNK;
+/* The terms q0 <= q < q1 of a block of C; the first ones start the sums, later ones are added. */
+static void outer_run(const struct outer *outer, struct outer_scratch *scratch, const struct block *block,
+                      ptrdiff_t q0, ptrdiff_t q1, int later) {
+    const struct kernels *kernels = outer->kernels;
+    const ptrdiff_t height = kernels->product_rows;
+    for (ptrdiff_t q = q0; q < q1; q += OUTER_CHUNK) {
+        const ptrdiff_t n = q1 - q < OUTER_CHUNK ? q1 - q : OUTER_CHUNK;
         outer->find(outer->source, q, n, scratch->left, scratch->right);
-        outer_pack_panel(outer, scratch, 0, ldc, n);
-        outer_pack_tile(outer, scratch, scratch->tiles, height, 0, height, n);
-        clstm_gemm_row_major(blas, dtype, height, columns, n, (clstm_matrix){scratch->tiles, height, CLSTM_TRANSPOSED},
-                             (clstm_matrix){scratch->panel, ldc, CLSTM_PLAIN}, q > 0, scratch->c, ldc);
+        for (ptrdiff_t k = block->k0; k < block->k1; k += height)
+            outer_pack_tile(outer, scratch, scratch->tiles + (k - block->k0) * n, height, k,
+                            block->k1 - k < height ? block->k1 - k : height, n);
+        for (ptrdiff_t m = block->m0; m < block->m1; m += kernels->product_vectors * kernels->lanes)
+            outer_panel(outer, scratch, block, m, n, later || q > q0);
     }
-    for (ptrdiff_t m = 0; m < height && outer->rows > 0; m++) outer->add(outer->target, m, scratch->c + m * ldc);
+}
+
+/* All of C, terms 0 .. rows-1, by BLAS. */
+static void outer_blas(const struct outer *outer, struct outer_scratch *scratch, const clstm_blas *blas,
+                       ptrdiff_t rows) {
+    const clstm_dtype dtype = sizeof(real) == sizeof(float) ? CLSTM_F32 : CLSTM_F64;
+    const ptrdiff_t columns = outer_columns(outer), ldk = padded(columns), height = outer_height(outer);
+    const ptrdiff_t ld = outer->panel;
+    for (ptrdiff_t q = 0; q < rows; q += OUTER_CHUNK) {
+        const ptrdiff_t n = rows - q < OUTER_CHUNK ? rows - q : OUTER_CHUNK;
+        outer->find(outer->source, q, n, scratch->left, scratch->right);
+        outer_pack_tile(outer, scratch, scratch->tiles, ldk, 0, columns, n);
+        outer_pack_panel(outer, scratch, ld, 0, height, n);
+        clstm_gemm_row_major(blas, dtype, columns, ld, n, (clstm_matrix){scratch->tiles, ldk, CLSTM_TRANSPOSED},
+                             (clstm_matrix){scratch->panel, ld, CLSTM_PLAIN}, q > 0, outer->sums, ld);
+    }
+}
+
+/* to [M,width] += the columns of C from `begin` on. */
+static void outer_add_columns(const struct outer *outer, real *to, ptrdiff_t width, ptrdiff_t begin) {
+    const ptrdiff_t height = outer_height(outer), panel = outer->panel;
+    for (ptrdiff_t m = 0; m < height; m += panel)
+        outer->kernels->add_transposed(to + m * width, width, outer_sums_at(outer, m, begin), panel, width,
+                                       height - m < panel ? height - m : panel);
+}
+
+/* to [M] += the column of ones. */
+static void outer_add_ones(const struct outer *outer, real *to, ptrdiff_t column) {
+    for (ptrdiff_t m = 0; to && m < outer_height(outer); m++)
+        to[m] += outer_sums_at(outer, m, column)[m % outer->panel];
 }
 
 #endif

@@ -38,7 +38,7 @@ static void step_lay_out(struct step *step, struct arena *arena, const struct sh
     const int threads = step_threads(shape, N);
     step->shape = *shape;
     step->N = N;
-    step->panels = gate_panels(shape);
+    step->panels = panel_count(gate_panels(shape->kernels, shape->H));
     const ptrdiff_t fit = GROUP_BYTES / (ptrdiff_t)sizeof(real) / (4 * V) / k;
     const ptrdiff_t share = (step->panels + threads - 1) / threads;
     step->group = fit < 1 ? 1 : fit < share ? fit : share;
@@ -74,13 +74,14 @@ clstm_status REAL_NAME(step_size)(const clstm_runtime *runtime, const clstm_lstm
 static void pack_panel(const struct shape *shape, real *panel, const real *w, ptrdiff_t k, ptrdiff_t unit,
                        real *gathered) {
     const ptrdiff_t V = shape->kernels->lanes, count = shape->H - unit < V ? shape->H - unit : V;
+    const ptrdiff_t width = (4 * count + V - 1) / V * V; /* of the panel: the last may be narrower */
     for (ptrdiff_t k0 = 0; k0 < k; k0 += COLUMNS) {
         const ptrdiff_t columns = k - k0 < COLUMNS ? k - k0 : COLUMNS;
         for (ptrdiff_t gate = 0; gate < 4; gate++)
             for (ptrdiff_t lane = 0; lane < count; lane++)
                 memcpy(gathered + (gate * count + lane) * COLUMNS, w + (gate * shape->H + unit + lane) * k + k0,
                        (size_t)columns * sizeof(real));
-        shape->kernels->pack_gates(panel + k0 * 4 * V, gathered, COLUMNS, count, columns);
+        shape->kernels->pack_gates(panel + k0 * width, gathered, COLUMNS, count, columns);
     }
 }
 
@@ -101,6 +102,7 @@ static void step_task(void *context, ptrdiff_t task, int worker) {
     const struct step_worker *own = &step->worker[worker];
     const ptrdiff_t V = step->shape.kernels->lanes, H = step->shape.H, I = step->shape.I, first = task * step->group;
     const ptrdiff_t end = first + step->group < step->panels ? first + step->group : step->panels;
+    const ptrdiff_t units = end * V < H ? (end - first) * V : H - first * V;
     const clstm_weights *weights = step->weights;
     pack_group(step, own->input, weights->w_ih, I, first, end, own->gathered);
     pack_group(step, own->recurrent, weights->w_hh, H, first, end, own->gathered);
@@ -108,18 +110,18 @@ static void step_task(void *context, ptrdiff_t task, int worker) {
     else memset(own->bias, 0, (size_t)((end - first) * 4 * V) * sizeof(real));
     const struct gate_rows rows = {
         .rows = step->N,
-        .hidden = H,
+        .hidden = units, /* the group is a layer of its own, as it were */
         .ld = step->shape.ld,
         .terms = 2,
         .term = {{.rows = step->x, .step = 1, .k = I, .panels = own->input, .panel_stride = I * 4 * V},
                  {.rows = step->h, .step = 1, .k = H, .panels = own->recurrent, .panel_stride = H * 4 * V}},
         .bias = own->bias,
+        .panels = gate_panels(step->shape.kernels, units),
         .c_prev = step->c + first * V,
         .c = step->c + first * V,
         .h = step->h_next + first * V,
-        .panel_end = end - first, /* the group is a layer of its own, as it were */
     };
-    step->shape.kernels->gate_rows(&rows);
+    step->shape.kernels->gate_rows(&rows, all_panels(rows.panels));
 }
 
 void REAL_NAME(step)(const clstm_runtime *runtime, const clstm_lstm *lstm, ptrdiff_t N, const clstm_weights *weights,

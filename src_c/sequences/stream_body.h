@@ -21,7 +21,8 @@ struct stream_layer {
 struct stream {
     struct stream_head head;
     const struct kernels *kernels;
-    ptrdiff_t N, L, H, ld, panels;
+    ptrdiff_t N, L, H, ld;
+    struct panels panels;
     int now;        /* the state is in h[now] of each layer */
     uint32_t steps; /* taken */
     int tries;      /* see worth_sharing */
@@ -74,7 +75,7 @@ static double layer_work(const struct stream *stream, const struct stream_layer 
 
 /* Threads that a layer is worth: each should have ten microseconds. */
 static int layer_parts(const struct stream *stream, double work, int threads) {
-    const ptrdiff_t most = stream->panels < threads ? stream->panels : threads;
+    const ptrdiff_t panels = panel_count(stream->panels), most = panels < threads ? panels : threads;
     return work >= (double)most ? (int)most : work < 1 ? 1 : (int)work;
 }
 
@@ -97,10 +98,10 @@ static void prepare_steps(struct stream_layer *layer, const struct stream *strea
                       .panels = layer->recurrent,
                       .panel_stride = stream->H * panel}},
             .bias = layer->bias,
+            .panels = stream->panels,
             .c_prev = layer->c,
             .c = layer->c,
             .h = layer->h[1 - p],
-            .panel_end = stream->panels,
         };
 }
 
@@ -139,7 +140,7 @@ void REAL_NAME(stream_load)(const clstm_runtime *runtime, const clstm_lstm *lstm
         .L = shape.L,
         .H = shape.H,
         .ld = shape.ld,
-        .panels = gate_panels(&shape),
+        .panels = gate_panels(shape.kernels, shape.H),
         .x = arrays.x,
         .layer = arrays.layer,
     };
@@ -187,19 +188,20 @@ void REAL_NAME(stream_state)(struct stream_head *head, clstm_state state) {
         }
 }
 
+/* Every other step goes through the weights from the end: what the step before has used last is still in the cache. */
 struct stream_region {
     const struct gate_rows *step;
-    void (*gate_rows)(const struct gate_rows *);
+    void (*gate_rows)(const struct gate_rows *, struct panel_range);
+    struct panel_range all;
     int parts;
 };
 
 static void stream_task(void *context, ptrdiff_t task, int worker) {
     const struct stream_region *region = context;
-    struct gate_rows step = *region->step;
-    const ptrdiff_t panels = step.panel_end;
-    step.panel_begin = task * panels / region->parts;
-    step.panel_end = (task + 1) * panels / region->parts;
-    region->gate_rows(&step);
+    struct panel_range range = region->all;
+    range.begin = task * region->all.end / region->parts;
+    range.end = (task + 1) * region->all.end / region->parts;
+    region->gate_rows(region->step, range);
     (void)worker;
 }
 
@@ -216,9 +218,11 @@ static int worth_sharing(struct stream *stream, const struct stream_layer *layer
 }
 
 static void run_layer(struct stream *stream, const struct stream_layer *layer) {
-    struct stream_region region = {&layer->step[stream->now], stream->kernels->gate_rows, layer->parts};
+    struct stream_region region = {&layer->step[stream->now], stream->kernels->gate_rows, all_panels(stream->panels),
+                                   layer->parts};
+    region.all.backwards = stream->now;
     if (worth_sharing(stream, layer)) clstm_parallel(layer->parts, layer->parts, stream_task, &region);
-    else region.gate_rows(region.step);
+    else region.gate_rows(region.step, region.all);
 }
 
 void REAL_NAME(stream_step)(struct stream_head *head, const void *x, ptrdiff_t stride_x, void *y, ptrdiff_t stride_y) {

@@ -1,0 +1,242 @@
+"""The run: a short block of each engine in turn, again and again: whatever else the machine does meets them all."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import math
+import statistics
+
+import numpy as np
+
+from . import limits, machine, report
+from .engines import engine_class, missing_packages
+from .results import FORMAT, Results, best_peer, gigaflops, ratio
+from .rows import Row
+from .worker import BLOCK, Worker
+
+TOLERANCE = {"float32": 1e-4, "float64": 1e-9}  # of arrays, relative to the largest number in them
+LOSS_TOLERANCE = 5e-3  # after an epoch of float32 steps, which drift apart, and Keras clips by another norm
+BLOCK_WAIT = 60  # seconds that a block waits for a quiet machine
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What a run is asked for: see the help of the command."""
+
+    engines: tuple[str, ...]
+    threads: tuple[int, ...]
+    rounds: int
+    out: str
+    patience: float = 600.0  # seconds of waiting for a quiet machine, in the whole run
+    limits: bool = True
+    limit_seconds: float = 0.4
+    update: bool = False
+
+
+def run(rows: list[Row], options: Options) -> Results:
+    """Measures rows, prints a line for each, and writes the results after each.
+
+    Parameters
+    ----------
+    rows : list of Row
+    options : Options
+
+    Returns
+    -------
+    Results
+    """
+    results = start(rows, options)
+    patience = machine.Patience(BLOCK_WAIT, options.patience)
+    if patience.wait() is False:
+        print("the machine is not quiet: figures will be marked", flush=True)
+    for threads in options.threads:
+        wanted = [row for row in rows if row.threads is None or threads in row.threads]
+        if wanted:
+            run_with(threads, wanted, results, options, patience)
+    return results
+
+
+def start(rows, options):
+    """Empty results, or with `update` the old ones."""
+    facts = {
+        "date": now(),
+        "machine": machine.facts(),
+        "options": dataclasses.asdict(options) | {"rows": len(rows)},
+    }
+    with contextlib.suppress(FileNotFoundError):
+        if options.update:
+            results = Results.read(options.out)
+            results.found |= facts
+            return results
+    return Results({"format": FORMAT, **facts, "limits": {}, "rows": []})
+
+
+def now():
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+
+
+def run_with(threads, rows, results, options, patience):
+    """All rows with one number of threads; limits are measured before and after, and the better figures count."""
+    measured = [measure_limits(threads, options, patience)]
+    keep_limits(results, threads, measured)
+    with contextlib.ExitStack() as stack:
+        team = {}
+        for name in installed(options.engines):
+            if any(takes_part(name, row) for row in rows):
+                team[name] = Worker(name, threads)
+                stack.callback(team[name].close)
+        for row in rows:
+            record = measure(row, threads, team, options, patience)
+            results.put(record)
+            results.write(options.out)
+            print(report.line(results, record), flush=True)
+    measured.append(measure_limits(threads, options, patience))
+    keep_limits(results, threads, measured)
+    results.write(options.out)
+
+
+def installed(names):
+    """Those that can be timed; says which cannot."""
+    found = []
+    for name in names:
+        missing = missing_packages(name)
+        if missing:
+            print(f"{name} is skipped: {' and '.join(missing)} not installed (extra `peers`)", flush=True)
+        else:
+            found.append(name)
+    return found
+
+
+def takes_part(name, row):
+    return engine_class(name).can(row) and (row.engines is None or name in row.engines) and is_wanted(name, row)
+
+
+def is_wanted(name, row):
+    """An instruction set that is forced is a matter of rows that ask for it."""
+    return "CLSTM_ISA" not in engine_class(name).environment or row.engines is not None
+
+
+def measure_limits(threads, options, patience):
+    if not options.limits:
+        return None
+    worker = Worker(None, threads)
+    patience.wait()
+    status, found = worker.ask("limits", options.limit_seconds)
+    worker.close()
+    if status != "ok":
+        print(f"limits with {threads} threads: {found}", flush=True)
+        return None
+    return found
+
+
+def keep_limits(results, threads, measured):
+    measured = [one for one in measured if one is not None]
+    if measured:
+        best = limits.best_of(measured)
+        best["read"] = {str(kib): rate for kib, rate in best["read"].items()}
+        results.found["limits"][str(threads)] = best
+
+
+def measure(row, threads, team, options, patience):
+    """The record of one row."""
+    loaded, skipped = {}, {}
+    for name, worker in team.items():
+        if takes_part(name, row):
+            status, answer = worker.ask("load", row)
+            if status == "ok":
+                loaded[name] = answer
+            else:
+                skipped[name] = f"{status}: {answer}"
+    outputs = {name: facts.pop("arrays") for name, facts in loaded.items()}
+    if row.work == "memory":
+        engines = {name: facts | {"bytes": outputs[name]} for name, facts in loaded.items()}
+    else:
+        compare(row, loaded, outputs)
+        engines = timed(row, loaded, team, options, patience, skipped)
+    return finished(row, threads, engines, skipped)
+
+
+def timed(row, loaded, team, options, patience, skipped):
+    """The facts of each engine with its times: one block of each in turn."""
+    rounds = min(options.rounds, row.rounds or options.rounds)
+    plans = {name: plan(facts.pop("estimate_s"), row.seconds, rounds) for name, facts in loaded.items()}
+    blocks = {name: [] for name in loaded}
+    quiet = dict.fromkeys(loaded)
+    for _ in range(rounds):
+        for name in [name for name in loaded if name not in skipped]:
+            calm = patience.wait()
+            status, answer = team[name].ask("time", *plans[name])
+            if status != "ok":
+                skipped[name] = f"{status}: {answer}"
+                continue
+            quiet[name] = calm if quiet[name] is None else quiet[name] and calm
+            blocks[name].append(answer)
+    alive = [name for name in loaded if name not in skipped]
+    return {name: loaded[name] | summary(blocks[name]) | {"quiet": quiet[name]} for name in alive}
+
+
+def plan(estimate, seconds, rounds):
+    """How many samples a block has, and how many calls a sample."""
+    inner = max(1, int(BLOCK / estimate))
+    return max(1, math.ceil(seconds / (rounds * estimate * inner))), inner
+
+
+def summary(blocks):
+    samples = [sample for block in blocks for sample in block]
+    medians = [statistics.median(block) for block in blocks]
+    return {
+        "median_s": statistics.median(samples),
+        "min_s": min(samples),
+        "spread": max(medians) / min(medians),
+        "samples": len(samples),
+    }
+
+
+def compare(row, loaded, outputs):
+    """Writes the difference from the reference, which is clstm or the first engine, into the facts of each."""
+    if not outputs:
+        return
+    reference = outputs.get("clstm") or next(iter(outputs.values()))
+    for name, found in outputs.items():
+        facts = loaded[name]
+        if row.work == "epoch":
+            facts |= {"loss": found["loss"], "loss_after": found["loss_after"]}
+            tolerance = LOSS_TOLERANCE
+        else:
+            tolerance = TOLERANCE[row.dtype]
+        facts["difference"] = max(difference(row, key, found[key], reference[key]) for key in reference)
+        if not facts["difference"] <= tolerance:
+            facts["invalid"] = True
+
+
+def difference(row, key, found, reference):
+    """The largest, relative to the largest number of the reference; y counts where it is valid."""
+    found = np.asarray(found, np.float64).reshape(np.shape(reference))
+    reference = np.asarray(reference, np.float64)
+    if key == "y" and row.lengths is not None:
+        valid = np.arange(row.shape.T)[:, np.newaxis] < np.array(row.lengths)
+        found, reference = found[valid], reference[valid]
+    return float(np.abs(found - reference).max() / np.abs(reference).max())
+
+
+def finished(row, threads, engines, skipped):
+    record = {
+        "kind": row.kind,
+        "name": row.name,
+        "work": row.work,
+        "threads": threads,
+        "shape": list(row.shape),
+        "dtype": row.dtype,
+        "steps": row.steps,
+        "flops": row.flops,
+        "weight_bytes": row.weight_bytes,
+        "date": now(),
+        "engines": engines,
+        "skipped": skipped,
+    }
+    for name in engines:
+        if row.work != "memory":
+            engines[name]["gflops"] = gigaflops(record, name)
+    return record | {"best_peer": best_peer(record), "ratio": ratio(record)}

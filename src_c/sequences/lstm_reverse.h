@@ -1,0 +1,213 @@
+/* One direction of one layer, from its last step to the first: the recurrence of back-propagation through time. Included
+ * by the files of one precision.
+ *
+ * A step turns the gates on the tape into dz in place and carries dc; dh is the product of the dz of the step after it
+ * with w_hh, and is used where it arises. Rows are independent: a task takes a range of rows through a chunk of steps. */
+#ifndef CLSTM_LSTM_REVERSE_H
+#define CLSTM_LSTM_REVERSE_H
+
+#include "lstm_pass.h"
+
+/* The columns of a matrix that is multiplied by dz: most in panels, the last few that would not fill a vector narrow. */
+struct reverse_weights {
+    ptrdiff_t columns, narrow; /* of columns, the last `narrow` */
+    real *panels[4];           /* by gate */
+    real *rest;                /* kernels.h, pack_narrow */
+};
+
+static struct reverse_weights reverse_weights_of(const struct shape *shape, ptrdiff_t columns) {
+    enum { SUM_OF_LANES = 6 }; /* as dear as so many multiply-adds */
+    const ptrdiff_t V = shape->kernels->lanes, rest = columns % V, vectors = 4 * ((shape->H + V - 1) / V);
+    const int narrow = !shape->blas && rest <= NARROW_COLUMNS && rest * (vectors + SUM_OF_LANES) < 4 * shape->H;
+    return (struct reverse_weights){.columns = columns, .narrow = narrow ? rest : 0};
+}
+
+static void reverse_weights_lay_out(struct reverse_weights *weights, struct arena *arena, const struct shape *shape) {
+    const ptrdiff_t packed = shape->blas ? 0 : shape->H;
+    for (int gate = 0; gate < 4; gate++)
+        weights->panels[gate] = arena_take(arena, times(packed, padded(weights->columns)), sizeof(real));
+    weights->rest = arena_take(arena, times(weights->narrow, 4 * shape->ld), sizeof(real));
+}
+
+enum { REVERSE_PARTS = 5 };
+
+/* One part of packing w [4H, columns]: the panels of a gate, or what is narrow. */
+static void pack_reverse(const struct shape *shape, const struct reverse_weights *weights, const real *w, int part) {
+    const ptrdiff_t H = shape->H, columns = weights->columns, wide = columns - weights->narrow;
+    if (part < 4) shape->kernels->pack_columns(weights->panels[part], w + part * H * columns, columns, H, wide);
+    else shape->kernels->pack_narrow(weights->rest, w + wide, columns, H, weights->narrow);
+}
+
+/* dz times the panels of one direction: the four terms of a sum. */
+static void add_reverse_terms(struct term *terms, const struct shape *shape, const struct reverse_weights *weights,
+                              real *const *dz) {
+    const ptrdiff_t width = shape->kernels->product_vectors * shape->kernels->lanes;
+    for (int gate = 0; gate < 4; gate++)
+        terms[gate] = (struct term){(const real *const *)dz, gate * shape->ld, 1, shape->H, weights->panels[gate], shape->H * width};
+}
+
+struct reverse_pass {
+    const struct shape *shape;
+    const struct plan *plan;
+    int reverse;
+    int split;               /* threads that share the units of a step; 1: none, ranges of rows go to threads */
+    struct clstm_team *team; /* these threads */
+    struct layer_tape tape;
+    struct input input; /* what the layer read */
+    struct located dy;  /* gradient of its outputs: H elements of each row; base NULL: zero */
+    const clstm_weights *weights;
+    const clstm_gradients *grads;
+    struct reverse_weights recurrent, from_input; /* w_hh and w_ih */
+    real *dh, *dc;                                /* [N, ld] */
+    real *sums;                                   /* gradients of the weights so far (outer.h) */
+};
+
+struct reverse_scratch {
+    real **dz, **dy, **dh;
+};
+
+static void reverse_scratch_lay_out(struct reverse_scratch *scratch, struct arena *arena, const struct plan *plan) {
+    const ptrdiff_t rows = chunk_capacity(plan);
+    scratch->dz = arena_take(arena, rows, sizeof(real *));
+    scratch->dy = arena_take(arena, rows, sizeof(real *));
+    scratch->dh = arena_take(arena, rows, sizeof(real *));
+}
+
+/* C [n, width] = dz W, W [4H, ldw]: one product, or four that are added where rows of dz are padded. */
+static void gates_times_blas(const struct shape *shape, ptrdiff_t n, ptrdiff_t width, const real *dz, const real *w,
+                             double beta, real *c, ptrdiff_t ldc) {
+    const clstm_dtype dtype = sizeof(real) == sizeof(float) ? CLSTM_F32 : CLSTM_F64;
+    const ptrdiff_t calls = shape->H == shape->ld ? 1 : 4, k = 4 * shape->H / calls;
+    for (ptrdiff_t i = 0; i < calls; i++)
+        clstm_gemm_row_major(&shape->runtime->blas, dtype, n, width, k,
+                             (clstm_matrix){dz + i * shape->ld, 4 * shape->ld, CLSTM_PLAIN},
+                             (clstm_matrix){w + i * k * width, width, CLSTM_PLAIN}, i ? 1 : beta, c, ldc);
+}
+
+/* The narrow columns of C = sum over directions of dz W. */
+static void multiply_rest(const struct shape *shape, ptrdiff_t n, int directions, real *const *const *dz,
+                          const struct reverse_weights *const *weights, real *const *c) {
+    if (weights[0]->narrow == 0) return;
+    const ptrdiff_t V = shape->kernels->lanes;
+    struct narrow_product product = {
+        .rows = n,
+        .columns = weights[0]->narrow,
+        .first = weights[0]->columns - weights[0]->narrow,
+        .terms = directions,
+        .c = c,
+    };
+    for (int d = 0; d < directions; d++) {
+        product.term[d].rows = (const real *const *)dz[d];
+        product.term[d].b = weights[d]->rest;
+        product.term[d].runs = 4;
+        product.term[d].run = (shape->H + V - 1) / V;
+        product.term[d].distance = shape->ld;
+    }
+    shape->kernels->narrow_product(&product);
+}
+
+static real *dz_of(const struct reverse_pass *pass, ptrdiff_t s, ptrdiff_t r) {
+    return pass->tape.gates + (pass->plan->start[s] + r) * 4 * pass->shape->ld;
+}
+
+static void find_dz(const struct reverse_pass *pass, struct reverse_scratch *scratch, ptrdiff_t s, ptrdiff_t r0,
+                    ptrdiff_t n) {
+    const ptrdiff_t ld = pass->shape->ld;
+    for (ptrdiff_t i = 0; i < n; i++) {
+        scratch->dz[i] = dz_of(pass, s, r0 + i);
+        scratch->dh[i] = pass->dh + (r0 + i) * ld;
+    }
+}
+
+/* dh of the rows [r0, r0 + n) = dz of step s times w_hh, to memory. */
+static void carry(const struct reverse_pass *pass, struct reverse_scratch *scratch, ptrdiff_t s, ptrdiff_t r0,
+                  ptrdiff_t n) {
+    const struct shape *shape = pass->shape;
+    const struct kernels *kernels = shape->kernels;
+    const struct reverse_weights *recurrent = &pass->recurrent;
+    if (shape->blas) {
+        gates_times_blas(shape, n, shape->H, dz_of(pass, s, r0), pass->weights->w_hh, 0, pass->dh + r0 * shape->ld,
+                         shape->ld);
+        return;
+    }
+    find_dz(pass, scratch, s, r0, n);
+    struct product product = {
+        .rows = n,
+        .terms = 4,
+        .c = scratch->dh,
+        .columns = shape->H - recurrent->narrow,
+        .panel_step = kernels->product_vectors * kernels->lanes,
+        .vector_step = kernels->lanes,
+        .panels = product_panels(kernels, shape->H - recurrent->narrow),
+    };
+    add_reverse_terms(product.term, shape, recurrent, scratch->dz);
+    kernels->product(&product, all_panels(product.panels));
+    multiply_rest(shape, n, 1, (real *const *[]){scratch->dz}, &recurrent, scratch->dh);
+}
+
+struct split_backward {
+    const struct kernels *kernels;
+    const struct gate_rows_backward *step;
+    struct panel_range range;
+    ptrdiff_t parts;
+};
+
+static void split_backward_task(void *context, ptrdiff_t part, int worker) {
+    const struct split_backward *split = context;
+    split->kernels->gate_rows_backward(split->step, part_of(split->range, part, split->parts));
+    (void)worker;
+}
+
+/* Gates of step s become dz in the rows [r0, r0 + n). Their dh comes from the dz of step s + 1 if `carried`, else
+ * from memory. */
+static void reverse_step(const struct reverse_pass *pass, struct reverse_scratch *scratch, ptrdiff_t s, ptrdiff_t r0,
+                         ptrdiff_t n, int carried) {
+    const struct shape *shape = pass->shape;
+    const struct plan *plan = pass->plan;
+    const ptrdiff_t ld = shape->ld;
+    if (n <= 0) return;
+    if (carried && shape->blas) {
+        carry(pass, scratch, s + 1, r0, n);
+        carried = 0;
+    }
+    if (pass->dy.base) find_rows(&pass->dy, plan, pass->reverse, s, r0, n, scratch->dy);
+    struct gate_rows_backward step = {
+        .rows = n,
+        .hidden = shape->H,
+        .ld = ld,
+        .dh = pass->dh + r0 * ld,
+        .gates = dz_of(pass, s, r0),
+        .c_prev = pass->tape.c + (slot_of(plan, s) + r0) * ld,
+        .c = pass->tape.c + (slot_of(plan, s + 1) + r0) * ld,
+        .dc = pass->dc + r0 * ld,
+        .dy = pass->dy.base ? (const real *const *)scratch->dy : NULL,
+    };
+    if (carried) {
+        const struct reverse_weights *recurrent = &pass->recurrent;
+        find_dz(pass, scratch, s + 1, r0, n);
+        step.terms = 4;
+        add_reverse_terms(step.term, shape, recurrent, scratch->dz);
+        step.first_unit = recurrent->narrow ? shape->H - recurrent->narrow : shape->H;
+        step.panels = product_panels(shape->kernels, step.first_unit);
+        multiply_rest(shape, n, 1, (real *const *[]){scratch->dz}, &recurrent, scratch->dh);
+    }
+    struct split_backward split = {shape->kernels, &step, all_panels(step.panels), 1};
+    split.range.backwards = n <= FEW_ROWS && (s & 1);
+    if (split.range.end > 0) split.parts = pass->split < split.range.end ? pass->split : split.range.end;
+    clstm_team_share(pass->team, split.parts, split_backward_task, &split);
+}
+
+/* The steps [s0, s1) of a range of rows, from the last to the first; after step 0, dh becomes that of the start. */
+static void reverse_rows(const struct reverse_pass *pass, struct reverse_scratch *scratch, struct range range,
+                         ptrdiff_t s0, ptrdiff_t s1) {
+    const struct plan *plan = pass->plan;
+    for (ptrdiff_t s = s1 - 1; s >= s0; s--) {
+        const ptrdiff_t n = rows_alive(plan, range, s), longer = s + 1 < plan->T ? rows_alive(plan, range, s + 1) : 0;
+        reverse_step(pass, scratch, s, range.r0, longer, 1);
+        reverse_step(pass, scratch, s, range.r0 + longer, n - longer, 0);
+    }
+    const ptrdiff_t n = rows_alive(plan, range, 0);
+    if (s0 == 0 && n > 0) carry(pass, scratch, 0, range.r0, n);
+}
+
+#endif
