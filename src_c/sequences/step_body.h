@@ -9,7 +9,7 @@
 #include "step.h"
 
 enum {
-    GROUP_BYTES = 256 * 1024, /* packed weights of a group, at most: a quarter of a usual second-level cache */
+    GROUP_BYTES = 512 * 1024, /* packed weights of a group, at most: half of a usual second-level cache */
     COLUMNS = 64              /* gathered at a time: 16 KiB with the widest registers, half of a first-level cache */
 };
 
