@@ -22,8 +22,9 @@
 
 enum {
     SEATS = 31,
-    PAUSES = 150,       /* of the caller, until it sleeps: some microseconds */
-    IDLE_PAUSES = 1000, /* of a helper, until it leaves: some ten microseconds */
+    LOOKS_PER_PAUSE = 8, /* a pause is as long as the way of a line from core to core */
+    LOOKS = 1600,        /* of the caller, until it sleeps: some microseconds */
+    IDLE_LOOKS = 8000,   /* of a helper, until it leaves: some ten microseconds */
 };
 
 /* The state of a seat; WORKING + k: at work on part k. */
@@ -50,6 +51,10 @@ struct clstm_team {
 #define LOAD(p) __atomic_load_n(p, __ATOMIC_SEQ_CST)
 #define STORE(p, value) __atomic_store_n(p, value, __ATOMIC_SEQ_CST)
 
+static void wait_a_little(int looks) {
+    if (looks % LOOKS_PER_PAUSE == LOOKS_PER_PAUSE - 1) cpu_pause();
+}
+
 /* In one instruction, without a look before: that would be a transfer of its own. */
 static int change(struct seat *seat, uint32_t from, uint32_t to) {
     return __atomic_compare_exchange_n(&seat->state, &from, to, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
@@ -57,10 +62,10 @@ static int change(struct seat *seat, uint32_t from, uint32_t to) {
 
 /* The part to work on, or -1: it is time to leave. */
 static ptrdiff_t await_part(struct clstm_team *team, struct seat *seat) {
-    for (int idle = 0; idle < IDLE_PAUSES && !LOAD(&team->over); idle++) {
+    for (int idle = 0; idle < IDLE_LOOKS && !LOAD(&team->over); idle++) {
         const uint32_t state = LOAD(&seat->state);
         if (state >= WORKING) return state - WORKING;
-        cpu_pause();
+        wait_a_little(idle);
     }
     return change(seat, READY, AWAY) ? -1 : (ptrdiff_t)(LOAD(&seat->state) - WORKING);
 }
@@ -80,9 +85,9 @@ static void serve(struct clstm_team *team, int number) {
 }
 
 static void await_seat(struct clstm_team *team, struct seat *seat) {
-    for (int spin = 0; spin < PAUSES; spin++) {
+    for (int looks = 0; looks < LOOKS; looks++) {
         if (LOAD(&seat->state) < WORKING) return;
-        cpu_pause();
+        wait_a_little(looks);
     }
     lock_acquire(&team->lock);
     STORE(&team->awaited, 1);
@@ -120,7 +125,8 @@ static void team_task(void *context, ptrdiff_t task, int worker) {
 }
 
 void clstm_team_work(int threads, clstm_team_body *body, void *context) {
-    struct clstm_team team = {.body = body, .body_context = context, .lock = SYNC_LOCK_INIT, .done = SYNC_CONDITION_INIT};
+    struct clstm_team team = {
+        .body = body, .body_context = context, .lock = SYNC_LOCK_INIT, .done = SYNC_CONDITION_INIT};
     team.seats = threads - 1 < SEATS ? threads - 1 : SEATS;
     clstm_parallel(threads, 1 + team.seats, team_task, &team);
 }

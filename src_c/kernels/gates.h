@@ -86,18 +86,22 @@ CLSTM_NOINLINE void finish_units(const struct gate_rows *s, vec z[MAX_ROWS][MAX_
     }
 }
 
-/* Asks for the places of the gates on the tape, which nobody has touched for a while: they arrive during the sums. */
-CLSTM_INLINE void prefetch_gates(const struct gate_rows *s, const int R, const int P, ptrdiff_t row, ptrdiff_t panel) {
-    if (!s->gates || s->z) return;
+/* Asks for the places of the gates on the tape and of y, which nobody has touched for a while and whose order no
+ * processor guesses: they arrive during the sums. */
+CLSTM_INLINE void prefetch_outputs(const struct gate_rows *s, const int R, const int P, ptrdiff_t row,
+                                   ptrdiff_t panel) {
     CLSTM_UNROLL for (int i = 0; i < R * P; i++) {
-        const real *gates = s->gates + (row + i / P) * 4 * s->ld + (panel + i % P) * V;
+        const ptrdiff_t r = row + i / P, unit = (panel + i % P) * V;
+        if (s->y) __builtin_prefetch(s->y[r] + unit, 1);
+        if (!s->gates || s->z) continue;
+        const real *gates = s->gates + r * 4 * s->ld + unit;
         CLSTM_UNROLL for (int gate = 0; gate < 4; gate++) __builtin_prefetch(gates + gate * s->ld, 1);
     }
 }
 
 CLSTM_INLINE void gate_tile(const struct gate_rows *s, const int R, const int P, ptrdiff_t row, ptrdiff_t panel) {
     vec z[MAX_ROWS][MAX_VECTORS];
-    prefetch_gates(s, R, P, row, panel);
+    prefetch_outputs(s, R, P, row, panel);
     gate_sums(z, s, R, P, MAX_VECTORS, row, panel);
     finish_units(s, z, R, P, row, panel);
 }
@@ -156,8 +160,17 @@ static void gate_panel(const struct gate_rows *s, ptrdiff_t panel) {
     }
 }
 
+/* Whether one row is multiplied panel by panel (tile.h, PANELS_AT_ONCE). */
+static int one_stream(const struct gate_rows *s) {
+    enum { NEAREST_CACHE = 32 << 10 };
+    ptrdiff_t k = 0;
+    for (int i = 0; i < s->terms; i++) k += s->term[i].k;
+    return PRODUCT_VECTORS == 4 && k * 4 * s->hidden > NEAREST_CACHE / (ptrdiff_t)sizeof(real);
+}
+
 static void gate_rows_kernel(const struct gate_rows *s, struct panel_range range) {
-    gate_tile_function *const wide = s->rows <= PRODUCT_ROWS ? wide_gate_tiles[s->rows - 1] : NULL;
+    gate_tile_function *const wide =
+        s->rows > PRODUCT_ROWS || (s->rows == 1 && one_stream(s)) ? NULL : wide_gate_tiles[s->rows - 1];
     const struct panel_order order = panel_order_of(range, s->panels, wide ? PANELS_AT_ONCE(s->rows) : 1);
     for (ptrdiff_t i = 0; i < order.steps; i++) {
         int group;

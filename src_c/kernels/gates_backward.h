@@ -49,15 +49,16 @@ CLSTM_NOINLINE void finish_tile_backward(const struct gate_rows_backward *s, vec
             finish_unit_backward(s, dh[i][j], row + i / P, unit + (i % P * PRODUCT_VECTORS + j) * V);
 }
 
-/* Asks for the part of the tape that the end of the tile will read: it arrives during the sums. */
-CLSTM_INLINE void prefetch_tape(const struct gate_rows_backward *s, const int R, const int vectors, ptrdiff_t row,
-                                ptrdiff_t unit) {
+/* Asks for what the end of the tile will read, one gate for each term of the sums: it arrives during these, and not so
+ * much at once that the weights have to wait. */
+CLSTM_INLINE void prefetch_inputs(const struct gate_rows_backward *s, const int R, const int vectors, ptrdiff_t row,
+                                  ptrdiff_t unit, int gate) {
     CLSTM_UNROLL for (int r = 0; r < R; r++) {
         const ptrdiff_t at = (row + r) * s->ld + unit;
-        const real *gates = s->gates + (row + r) * 4 * s->ld + unit;
         CLSTM_UNROLL for (int j = 0; j < vectors * V; j += 64 / (int)sizeof(real)) {
-            CLSTM_UNROLL for (int gate = 0; gate < 4; gate++) __builtin_prefetch(gates + gate * s->ld + j, 1);
-            __builtin_prefetch(s->c_prev + at + j);
+            __builtin_prefetch(s->gates + 4 * at - 3 * unit + gate * s->ld + j, 1);
+            if (gate == 1) __builtin_prefetch(s->c_prev + at + j);
+            if (gate == 2 && s->dy) __builtin_prefetch(s->dy[row + r] + unit + j);
         }
     }
 }
@@ -67,11 +68,13 @@ CLSTM_INLINE void backward_tile(const struct gate_rows_backward *s, const int R,
     const struct slice slice = {vectors, 0, vectors};
     const ptrdiff_t unit = panel * PRODUCT_VECTORS * V;
     TILE_SUMS(sums);
-    prefetch_tape(s, R, P * vectors, row, unit);
     CLSTM_UNROLL for (int i = 0; i < R * P; i++) {
         CLSTM_UNROLL for (int j = 0; j < vectors; j++) sums[i][j] = (vec){0};
     }
-    for (int i = 0; i < s->terms; i++) add_term(sums, R, P, slice, &s->term[i], row, panel);
+    for (int i = 0; i < s->terms; i++) {
+        prefetch_inputs(s, R, P * vectors, row, unit, i);
+        add_term(sums, R, P, slice, &s->term[i], row, panel);
+    }
     vec dh[MAX_ROWS][PRODUCT_VECTORS]; /* as in gate_sums */
     CLSTM_UNROLL for (int i = 0; i < R * P; i++) {
         CLSTM_UNROLL for (int j = 0; j < vectors; j++) dh[i][j] = sums[i][j];
@@ -81,10 +84,9 @@ CLSTM_INLINE void backward_tile(const struct gate_rows_backward *s, const int R,
 
 typedef void backward_tile_function(const struct gate_rows_backward *, ptrdiff_t row, ptrdiff_t panel);
 
-#define BACKWARD_TILE(R, NV)                                                                                 \
-    CLSTM_NOINLINE void backward_tile_##R##_##NV(const struct gate_rows_backward *s, ptrdiff_t row,          \
-                                                 ptrdiff_t panel) {                                          \
-        backward_tile(s, R, 1, NV, row, panel);                                                              \
+#define BACKWARD_TILE(R, NV)                                                                                           \
+    CLSTM_NOINLINE void backward_tile_##R##_##NV(const struct gate_rows_backward *s, ptrdiff_t row, ptrdiff_t panel) { \
+        backward_tile(s, R, 1, NV, row, panel);                                                                        \
     }
 TILES(BACKWARD_TILE, 1)
 TILES(BACKWARD_TILE, 2)

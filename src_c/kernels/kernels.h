@@ -81,16 +81,16 @@ struct narrow_product {
  * Rows of c, h are `ld` apart, rows of z and gates 4 ld (i f g o blocks of ld each); ld = padded(H). */
 struct gate_rows {
     ptrdiff_t rows, hidden, ld;
-    int terms;
-    struct term term[MAX_TERMS]; /* gate panels */
-    const real *bias;            /* packed like a panel with k = 1; read when z is NULL */
-    const real *z;               /* start of the sums, or NULL: start from bias */
-    struct panels panels;        /* full = ceil(H / V) and last = 0 if z is by gates up to its end (BLAS) */
-    real *gates;                 /* out: i f g o, may be z; NULL: not wanted */
+    const real *bias;     /* packed like a panel with k = 1; read when z is NULL */
+    const real *z;        /* start of the sums, or NULL: start from bias */
+    struct panels panels; /* full = ceil(H / V) and last = 0 if z is by gates up to its end (BLAS) */
+    real *gates;          /* out: i f g o, may be z; NULL: not wanted */
     const real *c_prev;
     real *c;        /* out, may be c_prev */
     real *h;        /* out, must not be a row of a term */
     real *const *y; /* out: a second copy of the first H elements of h, or NULL */
+    int terms;
+    struct term term[MAX_TERMS]; /* gate panels; behind the rest, which is read from fewer lines of the cache so */
 };
 
 /* The gradient of gate_rows: dh is the gradient arriving through h_t from step t+1, dy the one from the layer above,

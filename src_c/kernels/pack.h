@@ -53,7 +53,8 @@ static void pack_rows(real *dst, const real *w, ptrdiff_t ldw, ptrdiff_t out, pt
     for (ptrdiff_t row = 0; row < out; row += PRODUCT_VECTORS * V) {
         const ptrdiff_t left = (out - row + V - 1) / V;
         const int vectors = left < PRODUCT_VECTORS ? (int)left : PRODUCT_VECTORS;
-        for (ptrdiff_t lane = 0; lane < vectors * V; lane++) rows[lane] = row + lane < out ? w + (row + lane) * ldw : NULL;
+        for (ptrdiff_t lane = 0; lane < vectors * V; lane++)
+            rows[lane] = row + lane < out ? w + (row + lane) * ldw : NULL;
         pack_lanes(dst, rows, out - row, k, vectors);
         dst += k * vectors * V;
     }

@@ -54,9 +54,9 @@ CLSTM_INLINE void product_tile(const struct product *s, const int R, const int P
 
 typedef void product_tile_function(const struct product *, ptrdiff_t row, ptrdiff_t panel);
 
-#define PRODUCT_TILE(R, NV)                                                                                 \
+#define PRODUCT_TILE(R, NV)                                                                                \
     CLSTM_NOINLINE void product_tile_##R##_##NV(const struct product *s, ptrdiff_t row, ptrdiff_t panel) { \
-        product_tile(s, R, 1, NV, row, panel);                                                              \
+        product_tile(s, R, 1, NV, row, panel);                                                             \
     }
 TILES(PRODUCT_TILE, 1)
 TILES(PRODUCT_TILE, 2)

@@ -41,9 +41,10 @@ CLSTM_INLINE void add_term(vec sums[MAX_ROWS][PRODUCT_VECTORS], const int R, con
 }
 
 /* The slices of panels of WIDTH vectors. */
-#define FOR_EACH_SLICE(slice, WIDTH)                                                                        \
-    CLSTM_UNROLL for (struct slice slice = {WIDTH, 0, WIDTH < PRODUCT_VECTORS ? WIDTH : PRODUCT_VECTORS};   \
-                      slice.first < WIDTH; slice.first += PRODUCT_VECTORS,                                  \
+#define FOR_EACH_SLICE(slice, WIDTH)                                                                      \
+    CLSTM_UNROLL for (struct slice slice = {WIDTH, 0, WIDTH < PRODUCT_VECTORS ? WIDTH : PRODUCT_VECTORS}; \
+                      slice.first < WIDTH;                                                                \
+                      slice.first += PRODUCT_VECTORS,                                                     \
                       slice.vectors = WIDTH - slice.first < PRODUCT_VECTORS ? WIDTH - slice.first : PRODUCT_VECTORS)
 
 /* Rows are cut into tiles of nearly equal height, at most PRODUCT_ROWS: no tile is left with a single row when it need
@@ -51,7 +52,8 @@ CLSTM_INLINE void add_term(vec sums[MAX_ROWS][PRODUCT_VECTORS], const int R, con
 CLSTM_INLINE ptrdiff_t tile_count(ptrdiff_t n) { return (n + PRODUCT_ROWS - 1) / PRODUCT_ROWS; }
 
 /* Panels that a tile of R rows takes at once: few rows alone are too few independent sums to hide the latency of a
- * multiply-add. */
+ * multiply-add. One row does nothing but read weights: unless they are in the nearest cache, one stream of them is
+ * faster than four, if that makes four sums at least. */
 #define PANELS_AT_ONCE(R) (PRODUCT_ROWS / (R) >= 4 ? 4 : PRODUCT_ROWS / (R) >= 2 ? 2 : 1)
 
 /* The order in which one call goes over its panels: groups of `at_once` as long as they are full, then one by one, or all
@@ -78,8 +80,7 @@ CLSTM_INLINE ptrdiff_t panel_at(const struct panel_order *order, ptrdiff_t i, in
 /* Calls define(R, NV) for all heights of tiles; name##_R_NV are listed by TILE_NAMES. */
 #if PRODUCT_ROWS == 6
 #define TILES(define, NV) define(1, NV) define(2, NV) define(3, NV) define(4, NV) define(5, NV) define(6, NV)
-#define TILE_NAMES(name, NV) \
-    {name##_1_##NV, name##_2_##NV, name##_3_##NV, name##_4_##NV, name##_5_##NV, name##_6_##NV}
+#define TILE_NAMES(name, NV) {name##_1_##NV, name##_2_##NV, name##_3_##NV, name##_4_##NV, name##_5_##NV, name##_6_##NV}
 #else
 #define TILES(define, NV) define(1, NV) define(2, NV) define(3, NV) define(4, NV)
 #define TILE_NAMES(name, NV) {name##_1_##NV, name##_2_##NV, name##_3_##NV, name##_4_##NV}

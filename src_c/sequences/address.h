@@ -30,8 +30,8 @@ static inline real *row_at(const struct located *rows, const struct plan *plan, 
 }
 
 /* The same for the rows [r0, r0 + n) at step s of a direction: found[i] is that of row r0 + i. */
-static inline void find_rows(const struct located *rows, const struct plan *plan, int reverse, ptrdiff_t s, ptrdiff_t r0,
-                             ptrdiff_t n, real **found) {
+static inline void find_rows(const struct located *rows, const struct plan *plan, int reverse, ptrdiff_t s,
+                             ptrdiff_t r0, ptrdiff_t n, real **found) {
     const ptrdiff_t *order = plan->order + r0, *length = plan->length + r0, *start = plan->start;
     const ptrdiff_t width = rows->stride_t;
     if (rows->packed && rows->reverse == reverse) {

@@ -92,10 +92,8 @@ static void forward_stack(const struct shape *shape, struct forward_scratch *scr
                           clstm_sequence y, clstm_state final) {
     const ptrdiff_t D = shape->D, H = shape->H, N = plan->N;
     for (ptrdiff_t l = 0; l < shape->L; l++) {
-        struct forward_layer layer = {.worker = scratch->worker,
-                                      .input = scratch->input,
-                                      .recurrent = scratch->recurrent,
-                                      .bias = scratch->bias};
+        struct forward_layer layer = {
+            .worker = scratch->worker, .input = scratch->input, .recurrent = scratch->recurrent, .bias = scratch->bias};
         const int last = l == shape->L - 1;
         for (int d = 0; d < D; d++) {
             const ptrdiff_t index = l * D + d;

@@ -43,7 +43,8 @@ static void add_reverse_terms(struct term *terms, const struct shape *shape, con
                               real *const *dz) {
     const ptrdiff_t width = shape->kernels->product_vectors * shape->kernels->lanes;
     for (int gate = 0; gate < 4; gate++)
-        terms[gate] = (struct term){(const real *const *)dz, gate * shape->ld, 1, shape->H, weights->panels[gate], shape->H * width};
+        terms[gate] = (struct term){(const real *const *)dz, gate * shape->ld, 1, shape->H,
+                                    weights->panels[gate],   shape->H * width};
 }
 
 struct reverse_pass {

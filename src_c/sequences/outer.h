@@ -38,7 +38,6 @@ struct outer_scratch {
     real *tiles, *panel;
 };
 
-
 static inline ptrdiff_t outer_height(const struct outer *outer) { return outer->blocks * outer->width; }
 
 static inline ptrdiff_t outer_columns(const struct outer *outer) {
@@ -72,7 +71,8 @@ static inline struct outer_shares outer_shares_of(const struct kernels *kernels,
                                                   int threads) {
     enum { FEW_TILES = 4 };
     const ptrdiff_t tile = kernels->product_rows, panel = kernels->product_vectors * kernels->lanes;
-    const ptrdiff_t tiles = parts_of(columns, tile), panels = parts_of(height, panel), most = parts_of(tiles, FEW_TILES);
+    const ptrdiff_t tiles = parts_of(columns, tile), panels = parts_of(height, panel),
+                    most = parts_of(tiles, FEW_TILES);
     const ptrdiff_t by_k = threads < most ? threads : most, by_m = parts_of(threads, by_k);
     return (struct outer_shares){height, columns, parts_of(panels, by_m) * panel, parts_of(tiles, by_k) * tile};
 }
@@ -85,7 +85,8 @@ static inline struct block outer_block(const struct outer_shares *shares, ptrdif
     const ptrdiff_t across = parts_of(shares->columns, shares->k);
     const ptrdiff_t m0 = task / across * shares->m, k0 = task % across * shares->k;
     const ptrdiff_t m1 = m0 + shares->m, k1 = k0 + shares->k;
-    return (struct block){m0, m1 < shares->height ? m1 : shares->height, k0, k1 < shares->columns ? k1 : shares->columns};
+    return (struct block){m0, m1 < shares->height ? m1 : shares->height, k0,
+                          k1 < shares->columns ? k1 : shares->columns};
 }
 
 /* Scratch for one worker that computes such blocks. */
@@ -95,8 +96,7 @@ static inline void outer_lay_out(struct outer_scratch *scratch, struct arena *ar
     scratch->left = arena_take(arena, OUTER_CHUNK, sizeof(real *));
     for (int i = 0; i < OUTER_SEGMENTS; i++) scratch->right[i] = arena_take(arena, OUTER_CHUNK, sizeof(real *));
     scratch->tiles = arena_take(arena, times(OUTER_CHUNK, tall), sizeof(real));
-    scratch->panel =
-        arena_take(arena, times(OUTER_CHUNK, outer_panel_width(kernels, blas, shares->m)), sizeof(real));
+    scratch->panel = arena_take(arena, times(OUTER_CHUNK, outer_panel_width(kernels, blas, shares->m)), sizeof(real));
 }
 
 /* Columns [k0, k0 + count) of right as a tile: tile[q][k - k0], the one behind the segments. */
@@ -108,7 +108,8 @@ static void outer_pack_tile(const struct outer *outer, struct outer_scratch *scr
         ptrdiff_t to = begin + outer->segment_width[i];
         if (to > k0 + count) to = k0 + count;
         if (to > from)
-            outer->kernels->pack_piece(tile, width, from - k0, (const real *const *)scratch->right[i], from - begin, to - from, n);
+            outer->kernels->pack_piece(tile, width, from - k0, (const real *const *)scratch->right[i], from - begin,
+                                       to - from, n);
     }
     for (ptrdiff_t q = 0; begin < k0 + count && q < n; q++) tile[q * width + begin - k0] = 1;
 }
@@ -120,7 +121,8 @@ static void outer_pack_panel(const struct outer *outer, struct outer_scratch *sc
         const ptrdiff_t block = m / outer->width, inside = m % outer->width;
         const ptrdiff_t left = outer->width - inside, wanted = m0 + count - m;
         const ptrdiff_t piece = left < wanted ? left : wanted;
-        outer->kernels->pack_piece(scratch->panel, width, m - m0, (const real *const *)scratch->left, block * outer->ld + inside, piece, n);
+        outer->kernels->pack_piece(scratch->panel, width, m - m0, (const real *const *)scratch->left,
+                                   block * outer->ld + inside, piece, n);
         m += piece;
     }
     for (ptrdiff_t q = 0; count < width && q < n; q++)
@@ -159,8 +161,8 @@ static void outer_panel(const struct outer *outer, struct outer_scratch *scratch
 }
 
 /* The terms q0 <= q < q1 of a block of C; the first ones start the sums, later ones are added. */
-static void outer_run(const struct outer *outer, struct outer_scratch *scratch, const struct block *block,
-                      ptrdiff_t q0, ptrdiff_t q1, int later) {
+static void outer_run(const struct outer *outer, struct outer_scratch *scratch, const struct block *block, ptrdiff_t q0,
+                      ptrdiff_t q1, int later) {
     const struct kernels *kernels = outer->kernels;
     const ptrdiff_t height = kernels->product_rows;
     for (ptrdiff_t q = q0; q < q1; q += OUTER_CHUNK) {
