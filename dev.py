@@ -334,7 +334,7 @@ def inspect_wheel(wheel, temporary):
         stop(f"{wheel.name} has {size} bytes; {WHEEL_LIMIT} are too many")
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
-        unwanted = [name for name in names if name.endswith((".c", ".h", ".pyx", ".pxd"))]
+        unwanted = [name for name in names if name.endswith((".c", ".h", ".pyx", ".pxd", ".pxi"))]
         missing = {"clstm/py.typed", "clstm/_core.pyi", "clstm/data/airline.csv"}.difference(names)
         (module,) = [name for name in names if name.startswith("clstm/_core.") and name.endswith((".so", ".pyd"))]
         archive.extract(module, temporary)

@@ -17,7 +17,7 @@ CLANG_CL_FLAGS = ["/clang:-O3", "/clang:-ffp-contract=off", "/clang:-fno-math-er
 CLANG_CL_TARGETS = {"win-amd64": "x86_64-pc-windows-msvc", "win-arm64": "aarch64-pc-windows-msvc"}
 
 CORE = sorted(path.as_posix() for path in Path("src_c").rglob("*.c") if "tests" not in path.parts)
-HEADERS = sorted(path.as_posix() for path in [*Path("src_c").rglob("*.h"), *Path("clstm").glob("*.pxd")])
+HEADERS = sorted(path.as_posix() for path in [*Path("src_c").rglob("*.h"), *Path("clstm").glob("*.px[di]")])
 
 
 class BuildExt(build_ext):

@@ -19,6 +19,7 @@ from .model_file import load
 from .network import Network
 from .optimizers import SGD, Adam, AdamW
 from .pool import Pool
+from .stream import Stream
 from .trainer import Trainer
 
 __version__ = "0.1.0"
@@ -35,6 +36,7 @@ __all__ = [
     "Layer",
     "Network",
     "Pool",
+    "Stream",
     "Tape",
     "Trace",
     "Trainer",

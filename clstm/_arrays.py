@@ -110,14 +110,19 @@ def real(name: str, value: Any, dtype: np.dtype) -> np.ndarray:
     return array
 
 
-def unit_stride(array: np.ndarray) -> np.ndarray:
-    """The array itself if the core can step through it, otherwise a contiguous copy."""
+def has_unit_stride(array: np.ndarray) -> bool:
+    """Whether the core can step through an array as it is."""
     itemsize, flags = array.itemsize, array.flags
     if flags.c_contiguous and flags.aligned:
-        return array
+        return True
     *strides, last = array.strides
     fits = (last == itemsize or array.shape[-1] == 1) and not any(stride % itemsize for stride in strides)
-    return array if fits and flags.aligned else array.copy(order="C")
+    return fits and flags.aligned
+
+
+def unit_stride(array: np.ndarray) -> np.ndarray:
+    """The array itself if the core can step through it, otherwise a contiguous copy."""
+    return array if has_unit_stride(array) else array.copy(order="C")
 
 
 def contiguous(array: np.ndarray) -> np.ndarray:
@@ -145,6 +150,20 @@ def of_shape(name: str, value: Any, dtype: np.dtype, shape: tuple[int, ...], str
     if array.shape != shape:
         raise wrong(ValueError, name, f"shape {shape}", f"shape {array.shape}")
     return unit_stride(array) if strided else contiguous(array)
+
+
+def output(name: str, value: Any, dtype: np.dtype, shape: tuple[int, ...], strided: bool = False) -> np.ndarray:
+    """Checks an array to be written into: exactly this dtype and shape; contiguous, or only in its last axis."""
+    if not isinstance(value, np.ndarray) or isinstance(value, np.ma.MaskedArray) or value.dtype != dtype:
+        got = f"dtype {value.dtype}" if type(value) is np.ndarray else kind(value)
+        raise wrong(TypeError, name, f"an array of {dtype}", got)
+    if value.shape != shape:
+        raise wrong(ValueError, name, f"shape {shape}", f"shape {value.shape}")
+    fits = has_unit_stride(value) if strided else value.flags.c_contiguous
+    if not (fits and value.flags.behaved):
+        form = "a writeable array whose last axis is contiguous" if strided else "a contiguous, writeable array"
+        raise wrong(ValueError, name, form, "another one")
+    return value
 
 
 def integers(name: str, value: Any) -> np.ndarray:
@@ -264,14 +283,7 @@ def gradients(grads: Any, shapes: dict[str, tuple[int, ...]], dtype: np.dtype) -
     """Checks arrays that gradients will be added to: exactly these, writeable in place."""
     same_names("grads", grads, shapes)
     for key, shape in shapes.items():
-        array = grads[key]
-        if not isinstance(array, np.ndarray) or array.dtype != dtype:
-            got = f"dtype {array.dtype}" if isinstance(array, np.ndarray) else kind(array)
-            raise wrong(TypeError, f"grads[{key!r}]", f"an array of {dtype}", got)
-        if array.shape != shape:
-            raise wrong(ValueError, f"grads[{key!r}]", f"shape {shape}", f"shape {array.shape}")
-        if not array.flags.carray:
-            raise wrong(ValueError, f"grads[{key!r}]", "a contiguous, writeable array", "another one")
+        output(f"grads[{key!r}]", grads[key], dtype, shape)
     return grads
 
 

@@ -12,6 +12,7 @@ cdef extern from "clstm.h" nogil:
         CLSTM_BAD_LENGTH
         CLSTM_BAD_INDEX
         CLSTM_BAD_OPTION
+        CLSTM_IN_USE
         CLSTM_STATUS_COUNT
 
     const char *clstm_status_message(clstm_status status)
@@ -112,6 +113,20 @@ cdef extern from "clstm.h" nogil:
 
     clstm_status clstm_lstm_read_tape(const clstm_lstm *lstm, const clstm_batch *batch, const void *tape,
                                       ptrdiff_t index, const clstm_trace *trace)
+
+    clstm_status clstm_stream_size(const clstm_runtime *runtime, const clstm_lstm *lstm, ptrdiff_t N, size_t *bytes)
+    clstm_status clstm_stream_load(const clstm_runtime *runtime, const clstm_lstm *lstm, ptrdiff_t N,
+                                   const clstm_weights *weights, void *memory)
+    clstm_status clstm_stream_reload(void *memory, const clstm_weights *weights)
+    clstm_status clstm_stream_reset(void *memory, clstm_state state)
+    clstm_status clstm_stream_state(void *memory, clstm_state state)
+    clstm_status clstm_stream_step(void *memory, const void *x, ptrdiff_t stride_x, void *y, ptrdiff_t stride_y)
+
+    clstm_status clstm_lstm_step_size(const clstm_runtime *runtime, const clstm_lstm *lstm, ptrdiff_t N,
+                                      size_t *scratch)
+    clstm_status clstm_lstm_step(const clstm_runtime *runtime, const clstm_lstm *lstm, ptrdiff_t N,
+                                 const clstm_weights *weights, const void *x, ptrdiff_t stride_x,
+                                 clstm_state initial, clstm_state final, void *scratch)
 
     ctypedef struct clstm_dense:
         clstm_dtype dtype

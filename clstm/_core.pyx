@@ -7,8 +7,18 @@ fit is a mistake of clstm itself, and the short error is only there so that no s
 (a) Arrays come through the buffer protocol. `block` takes the address of a contiguous one, `sequence` of [N,T,F] with
     strides. The caller of a function holds a reference to each array, so addresses stay good while the GIL is released.
 (b) The settings (instruction set, backend, threads) are one struct behind one lock, copied at the start of a call.
-    A tape keeps the copy of the forward call: backward has to run with the settings of its tape.
-(c) Nothing else is kept between calls, so that any number of threads may use the same objects.
+    A tape keeps the copy of the forward call: backward has to run with the settings of its tape. A stream keeps the
+    copy of the moment it was made.
+(c) Nothing else is kept between calls, so that any number of threads may use the same objects; but for the working
+    memory of a single step, one buffer in each stack, which a call takes out and puts back, and others do without
+    meanwhile. (For whole sequences a buffer that is kept was measured to bring nothing.)
+(d) The GIL is released around each call of the core, but not around a single step that takes less than some ten
+    microseconds: a Python thread that waits for it would get it then, and may keep it for five milliseconds, which is
+    ten thousand times as long as the step of a small layer.
+(e) A single step has a way in that is as short as can be: if its arguments are NumPy arrays that fit as they are, it
+    runs; if anything is unusual it returns None, and the caller checks, converts and comes again.
+
+The binding is one module of several files: this one has what all share, and includes the others.
 """
 
 cimport cython
@@ -18,7 +28,7 @@ from cpython.buffer cimport (
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.pycapsule cimport PyCapsule_GetName, PyCapsule_GetPointer
 
-from numpy import empty, empty_like, uint8
+from numpy import dtype, empty, empty_like, ndarray, uint8
 
 
 # Statuses
@@ -30,6 +40,8 @@ cdef int check(clstm_status status) except -1:
     message = clstm_status_message(status).decode()
     if status == CLSTM_TOO_LARGE:
         raise OverflowError(message)
+    if status == CLSTM_IN_USE:
+        raise RuntimeError(message)
     raise ValueError(message)
 
 
@@ -59,6 +71,9 @@ cdef bint is_of(const Py_buffer *view, Kind kind) noexcept:
     if kind == F64:
         return letter == b"d"
     return letter in b"ilqn"
+
+
+cdef object float32 = dtype("float32"), float64 = dtype("float64")
 
 
 cdef void *block(object array, str name, Kind kind, Py_ssize_t size, bint write=False) except? NULL:
@@ -104,6 +119,47 @@ cdef clstm_sequence sequence(object array, str name, Kind kind, clstm_batch batc
     return found
 
 
+cdef struct Rows:
+    char *data  # NULL: the array does not fit as it is
+    Py_ssize_t count, stride
+    int ndim
+
+
+cdef Rows rows(object array, Kind kind, Py_ssize_t features, bint write=False) noexcept:
+    """The rows of a plain ndarray (N, F), or (F,), which is one row; their elements of this kind and contiguous."""
+    cdef Rows found
+    cdef Py_buffer view
+    found.data, found.count, found.stride, found.ndim = NULL, 1, features, 0
+    if type(array) is not ndarray:
+        return found
+    try:
+        PyObject_GetBuffer(array, &view, PyBUF_STRIDES | PyBUF_FORMAT)
+    except Exception:  # a dtype that buffers do not know
+        return found
+    cdef int last = view.ndim - 1
+    if (
+        (view.ndim == 1 or view.ndim == 2) and view.shape[last] == features and view.shape[0] > 0
+        and (view.strides[last] == view.itemsize or features == 1) and view.strides[0] % view.itemsize == 0
+        and is_of(&view, kind) and not (write and view.readonly)
+    ):
+        found.data, found.ndim = <char *>view.buf, view.ndim
+        if view.ndim == 2:
+            found.count = view.shape[0]
+            found.stride = view.strides[0] // view.itemsize if found.count > 1 else features
+    PyBuffer_Release(&view)
+    return found
+
+
+cdef bint block_fits(object array, Kind kind, Py_ssize_t N, Py_ssize_t features, bint write, void **data) noexcept:
+    """Whether an array is (N, F) and contiguous as it is, and its address; NULL for None."""
+    data[0] = NULL
+    if array is None:
+        return not write
+    cdef Rows found = rows(array, kind, features, write)
+    data[0] = found.data
+    return found.data != NULL and found.ndim == 2 and found.count == N and found.stride == features
+
+
 cdef clstm_batch batch_of(Py_ssize_t N, Py_ssize_t T, object lengths) except *:
     """The batch; it points into `lengths`, which the caller keeps."""
     cdef clstm_batch batch
@@ -138,6 +194,20 @@ cdef void *aligned(object memory) except NULL:
     cdef void *data = view.buf
     PyBuffer_Release(&view)
     return <void *>((<size_t>data + 63) & ~<size_t>63)
+
+
+@cython.final
+@cython.auto_pickle(False)
+cdef class Scratch:
+    """Working memory of a call."""
+
+    cdef object owner
+    cdef void *data
+    cdef size_t size
+
+    def __cinit__(self, size_t size):
+        self.owner, self.size = memory(size), size
+        self.data = aligned(self.owner)
 
 
 # Settings
@@ -261,410 +331,7 @@ cdef clstm_gemm gemm_of(dict functions, str name) except NULL:
     return <clstm_gemm>PyCapsule_GetPointer(capsule, signature)
 
 
-# LSTM
-
-@cython.final
-@cython.auto_pickle(False)
-cdef class LSTMTape:
-    """What `LSTMStack.forward` saves. Backward uses it up; that it does so once is for its caller to see to."""
-
-    cdef clstm_runtime runtime
-    cdef clstm_batch batch
-    cdef object stack, lengths, memory
-
-
-@cython.final
-cdef class LSTMStack:
-    """The sizes of a stack of LSTM layers, which say where each parameter stands in one flat buffer.
-
-    The order is w_ih, w_hh, b (if there is one) of each layer and direction, index l D + d.
-    """
-
-    cdef clstm_lstm lstm
-    cdef Kind kind
-    cdef bint bias
-    cdef readonly Py_ssize_t parameters
-
-    def __cinit__(self, str dtype, Py_ssize_t input_size, Py_ssize_t hidden_size, Py_ssize_t num_layers,
-                  Py_ssize_t directions, bint bias):
-        self.kind = F32 if dtype == "float32" else F64
-        self.bias = bias
-        self.lstm.dtype = dtype_of(self.kind)
-        self.lstm.input_size = input_size
-        self.lstm.hidden_size = hidden_size
-        self.lstm.num_layers = num_layers
-        self.lstm.directions = directions
-        # As Python integers, which do not overflow
-        upper = (num_layers - 1) * (<object>directions * hidden_size)
-        rows = 4 * <object>hidden_size * directions
-        self.parameters = rows * (input_size + upper + num_layers * (<object>hidden_size + bias))
-
-    def __reduce__(self):
-        dtype = "float32" if self.kind == F32 else "float64"
-        return LSTMStack, (dtype, self.lstm.input_size, self.lstm.hidden_size, self.lstm.num_layers,
-                           self.lstm.directions, self.bias)
-
-    cdef Py_ssize_t width(self, Py_ssize_t k) noexcept nogil:
-        """The input size of the layer and direction with index k."""
-        return self.lstm.input_size if k < self.lstm.directions else self.lstm.directions * self.lstm.hidden_size
-
-    cdef clstm_weights *weights(self, object flat) except NULL:
-        """The parameters of each layer and direction, to be given back to PyMem_Free."""
-        cdef char *next = <char *>block(flat, "parameters", self.kind, self.parameters)
-        cdef Py_ssize_t count = self.lstm.num_layers * self.lstm.directions
-        cdef Py_ssize_t row = 4 * self.lstm.hidden_size * itemsize_of(self.kind)
-        cdef clstm_weights *weights = <clstm_weights *>PyMem_Malloc(count * sizeof(clstm_weights))
-        if weights == NULL:
-            raise MemoryError
-        cdef Py_ssize_t k
-        for k in range(count):
-            weights[k].w_ih = next
-            next += row * self.width(k)
-            weights[k].w_hh = next
-            next += row * self.lstm.hidden_size
-            weights[k].b = next if self.bias else NULL
-            next += row if self.bias else 0
-        return weights
-
-    cdef clstm_gradients *gradients(self, list arrays) except NULL:
-        """The same for gradients, each in an array of its own."""
-        cdef Py_ssize_t count = self.lstm.num_layers * self.lstm.directions
-        cdef Py_ssize_t row = 4 * self.lstm.hidden_size, each = 2 + self.bias
-        if len(arrays) != count * each:
-            raise ValueError("grads: expected one array for each parameter")
-        cdef clstm_gradients *grads = <clstm_gradients *>PyMem_Malloc(count * sizeof(clstm_gradients))
-        if grads == NULL:
-            raise MemoryError
-        cdef Py_ssize_t k
-        try:
-            for k in range(count):
-                grads[k].w_ih = block(arrays[k * each], "grads", self.kind, row * self.width(k), True)
-                grads[k].w_hh = block(arrays[k * each + 1], "grads", self.kind, row * self.lstm.hidden_size, True)
-                grads[k].b = block(arrays[k * each + 2], "grads", self.kind, row, True) if self.bias else NULL
-        except BaseException:
-            PyMem_Free(grads)
-            raise
-        return grads
-
-    cdef clstm_state state(self, object h, object c, Py_ssize_t N, bint write) except *:
-        cdef Py_ssize_t size = self.lstm.num_layers * self.lstm.directions * N * self.lstm.hidden_size
-        cdef clstm_state state
-        state.h = block(h, "h", self.kind, size, write)
-        state.c = block(c, "c", self.kind, size, write)
-        return state
-
-    cdef clstm_lstm_bytes sizes(self, clstm_runtime runtime, clstm_batch batch) except *:
-        cdef clstm_lstm_bytes sizes
-        cdef clstm_status status
-        with nogil:
-            status = clstm_lstm_sizes(&runtime, &self.lstm, &batch, &sizes)
-        check(status)
-        return sizes
-
-    def forward(self, flat, x, lengths, h0, c0, y, h, c, bint keep=True):
-        """Writes y, h and c; returns a tape, or None if it is not to be kept."""
-        cdef clstm_runtime runtime = current()
-        cdef clstm_batch batch = batch_of(x.shape[0], x.shape[1], lengths)
-        cdef clstm_sequence x_ = sequence(x, "x", self.kind, batch, self.lstm.input_size)
-        cdef clstm_sequence y_ = sequence(
-            y, "y", self.kind, batch, self.lstm.directions * self.lstm.hidden_size, True)
-        cdef clstm_state initial = self.state(h0, c0, batch.N, False), final = self.state(h, c, batch.N, True)
-        cdef clstm_lstm_bytes sizes = self.sizes(runtime, batch)
-        scratch = memory(sizes.forward if keep else sizes.infer)
-        cdef void *scratch_ = aligned(scratch)
-        cdef void *tape_ = NULL
-        cdef LSTMTape tape = None
-        if keep:
-            tape = LSTMTape.__new__(LSTMTape)
-            tape.runtime, tape.batch = runtime, batch
-            tape.stack, tape.lengths, tape.memory = self, lengths, memory(sizes.tape)
-            tape_ = aligned(tape.memory)
-        cdef clstm_weights *weights = self.weights(flat)
-        cdef clstm_status status
-        with nogil:
-            if keep:
-                status = clstm_lstm_forward(
-                    &runtime, &self.lstm, &batch, weights, x_, initial, y_, final, tape_, scratch_)
-            else:
-                status = clstm_lstm_infer(&runtime, &self.lstm, &batch, weights, x_, initial, y_, final, scratch_)
-        PyMem_Free(weights)
-        check(status)
-        return tape
-
-    def backward(self, flat, LSTMTape tape not None, x, dy, dh, dc, dx, dh0, dc0, list grads not None):
-        """Writes dx, dh0 and dc0, adds to grads, and uses the tape up."""
-        if tape.stack is not self:
-            raise ValueError("tape: it is of another stack")
-        cdef clstm_sequence x_ = sequence(x, "x", self.kind, tape.batch, self.lstm.input_size)
-        cdef clstm_sequence dx_ = sequence(dx, "dx", self.kind, tape.batch, self.lstm.input_size, True)
-        cdef clstm_sequence dy_ = sequence(
-            dy, "dy", self.kind, tape.batch, self.lstm.directions * self.lstm.hidden_size)
-        cdef clstm_state final = self.state(dh, dc, tape.batch.N, False)
-        cdef clstm_state initial = self.state(dh0, dc0, tape.batch.N, True)
-        scratch = memory(self.sizes(tape.runtime, tape.batch).backward)
-        cdef void *scratch_ = aligned(scratch)
-        cdef void *tape_ = aligned(tape.memory)
-        cdef clstm_weights *weights = self.weights(flat)
-        cdef clstm_gradients *gradients = NULL
-        cdef clstm_status status
-        try:
-            gradients = self.gradients(grads)
-            with nogil:
-                status = clstm_lstm_backward(&tape.runtime, &self.lstm, &tape.batch, weights, x_, dy_, final, dx_,
-                                             initial, gradients, tape_, scratch_)
-        finally:
-            PyMem_Free(weights)
-            PyMem_Free(gradients)
-        check(status)
-
-    def read_tape(self, LSTMTape tape not None, Py_ssize_t index, i, f, g, o, c, h):
-        """Writes the gates and states, (N, T, H) each, of one layer and direction."""
-        if tape.stack is not self:
-            raise ValueError("tape: it is of another stack")
-        cdef Py_ssize_t size = tape.batch.N * tape.batch.T * self.lstm.hidden_size
-        cdef clstm_trace trace
-        trace.i, trace.f = block(i, "i", self.kind, size, True), block(f, "f", self.kind, size, True)
-        trace.g, trace.o = block(g, "g", self.kind, size, True), block(o, "o", self.kind, size, True)
-        trace.c, trace.h = block(c, "c", self.kind, size, True), block(h, "h", self.kind, size, True)
-        cdef void *tape_ = aligned(tape.memory)
-        cdef clstm_status status
-        with nogil:
-            status = clstm_lstm_read_tape(&self.lstm, &tape.batch, tape_, index, &trace)
-        check(status)
-
-
-# Other layers
-
-def dense_forward(w, b, x, y):
-    """y (N, T, out) = x (N, T, in) w^T + b"""
-    cdef Kind kind = kind_of(w)
-    cdef clstm_runtime runtime = current()
-    cdef clstm_batch batch = batch_of(x.shape[0], x.shape[1], None)
-    cdef clstm_dense dense
-    dense.dtype, dense.output_size, dense.input_size = dtype_of(kind), w.shape[0], w.shape[1]
-    cdef const void *w_ = block(w, "w", kind, dense.output_size * dense.input_size)
-    cdef const void *b_ = block(b, "b", kind, dense.output_size)
-    cdef clstm_sequence x_ = sequence(x, "x", kind, batch, dense.input_size)
-    cdef void *y_ = block(y, "y", kind, batch.N * batch.T * dense.output_size, True)
-    cdef clstm_dense_bytes sizes
-    cdef clstm_status status
-    with nogil:
-        status = clstm_dense_sizes(&runtime, &dense, &batch, &sizes)
-    check(status)
-    scratch = memory(sizes.forward)
-    cdef void *scratch_ = aligned(scratch)
-    with nogil:
-        status = clstm_dense_forward(&runtime, &dense, &batch, w_, b_, x_, y_, scratch_)
-    check(status)
-
-
-def dense_backward(w, x, dy, dx, dw, db):
-    """Writes dx, adds to dw and db."""
-    cdef Kind kind = kind_of(w)
-    cdef clstm_runtime runtime = current()
-    cdef clstm_batch batch = batch_of(x.shape[0], x.shape[1], None)
-    cdef clstm_dense dense
-    dense.dtype, dense.output_size, dense.input_size = dtype_of(kind), w.shape[0], w.shape[1]
-    cdef const void *w_ = block(w, "w", kind, dense.output_size * dense.input_size)
-    cdef clstm_sequence x_ = sequence(x, "x", kind, batch, dense.input_size)
-    cdef clstm_sequence dx_ = sequence(dx, "dx", kind, batch, dense.input_size, True)
-    cdef const void *dy_ = block(dy, "dy", kind, batch.N * batch.T * dense.output_size)
-    cdef void *dw_ = block(dw, "dw", kind, dense.output_size * dense.input_size, True)
-    cdef void *db_ = block(db, "db", kind, dense.output_size, True)
-    cdef clstm_dense_bytes sizes
-    cdef clstm_status status
-    with nogil:
-        status = clstm_dense_sizes(&runtime, &dense, &batch, &sizes)
-    check(status)
-    scratch = memory(sizes.backward)
-    cdef void *scratch_ = aligned(scratch)
-    with nogil:
-        status = clstm_dense_backward(&runtime, &dense, &batch, w_, x_, dy_, dx_, dw_, db_, scratch_)
-    check(status)
-
-
-def embedding_forward(w, index, y):
-    """y[q] = w[index[q]]"""
-    cdef Kind kind = kind_of(w)
-    cdef Py_ssize_t num = w.shape[0], dim = w.shape[1], count = index.size
-    cdef const void *w_ = block(w, "w", kind, num * dim)
-    cdef const int64_t *index_ = <const int64_t *>block(index, "index", INT64, count)
-    cdef void *y_ = block(y, "y", kind, count * dim, True)
-    cdef clstm_status status
-    with nogil:
-        status = clstm_embedding_forward(dtype_of(kind), num, dim, count, index_, w_, y_)
-    check(status)
-
-
-def embedding_backward(index, dy, dw):
-    """dw[index[q]] += dy[q]"""
-    cdef Kind kind = kind_of(dw)
-    cdef Py_ssize_t num = dw.shape[0], dim = dw.shape[1], count = index.size
-    cdef const int64_t *index_ = <const int64_t *>block(index, "index", INT64, count)
-    cdef const void *dy_ = block(dy, "dy", kind, count * dim)
-    cdef void *dw_ = block(dw, "dw", kind, num * dim, True)
-    cdef clstm_status status
-    with nogil:
-        status = clstm_embedding_backward(dtype_of(kind), num, dim, count, index_, dy_, dw_)
-    check(status)
-
-
-POOLS = ("last", "mean", "max")
-
-
-def pool_forward(str mode, Py_ssize_t split, x, lengths, y):
-    """y (N, F) = one vector for each sequence of x (N, T, F)"""
-    cdef Kind kind = kind_of(x)
-    cdef clstm_pool mode_ = <clstm_pool><int>POOLS.index(mode)
-    cdef clstm_batch batch = batch_of(x.shape[0], x.shape[1], lengths)
-    cdef Py_ssize_t features = x.shape[2]
-    cdef clstm_sequence x_ = sequence(x, "x", kind, batch, features)
-    cdef void *y_ = block(y, "y", kind, batch.N * features, True)
-    cdef clstm_status status
-    with nogil:
-        status = clstm_pool_forward(dtype_of(kind), mode_, &batch, features, split, x_, y_)
-    check(status)
-
-
-def pool_backward(str mode, Py_ssize_t split, x, lengths, dy, dx):
-    """Writes dx (N, T, F)."""
-    cdef Kind kind = kind_of(x)
-    cdef clstm_pool mode_ = <clstm_pool><int>POOLS.index(mode)
-    cdef clstm_batch batch = batch_of(x.shape[0], x.shape[1], lengths)
-    cdef Py_ssize_t features = x.shape[2]
-    cdef clstm_sequence x_ = sequence(x, "x", kind, batch, features)
-    cdef clstm_sequence dx_ = sequence(dx, "dx", kind, batch, features, True)
-    cdef const void *dy_ = block(dy, "dy", kind, batch.N * features)
-    cdef clstm_status status
-    with nogil:
-        status = clstm_pool_backward(dtype_of(kind), mode_, &batch, features, split, x_, dy_, dx_)
-    check(status)
-
-
-# Losses
-
-def mse(prediction, target, lengths=None, bint gradient=True):
-    """The mean squared error and its gradient: prediction and target (N, ...), with lengths (N, T, ...)."""
-    cdef Kind kind = kind_of(prediction)
-    cdef clstm_runtime runtime = current()
-    cdef Py_ssize_t size = prediction.size
-    cdef clstm_batch batch = batch_of(prediction.shape[0], 1 if lengths is None else prediction.shape[1], lengths)
-    cdef Py_ssize_t features = size // max(batch.N * batch.T, 1)
-    found = empty_like(prediction, order="C") if gradient else None
-    cdef const void *prediction_ = block(prediction, "prediction", kind, size)
-    cdef const void *target_ = block(target, "target", kind, size)
-    cdef void *gradient_ = block(found, "gradient", kind, size, True)
-    cdef double loss = 0
-    cdef clstm_status status
-    with nogil:
-        status = clstm_mse(&runtime, dtype_of(kind), &batch, features, prediction_, target_, &loss, gradient_)
-    check(status)
-    return loss, found
-
-
-def cross_entropy(logits, target, lengths=None, bint gradient=True):
-    """The mean cross-entropy and its gradient: logits (N, ..., C), target (N, ...) int64, with lengths (N, T)."""
-    cdef Kind kind = kind_of(logits)
-    cdef clstm_runtime runtime = current()
-    cdef Py_ssize_t size = logits.size, classes = logits.shape[logits.ndim - 1]
-    cdef Py_ssize_t positions = size // max(classes, 1)
-    cdef clstm_batch batch = batch_of(logits.shape[0], positions // max(logits.shape[0], 1), lengths)
-    found = empty_like(logits, order="C") if gradient else None
-    cdef const void *logits_ = block(logits, "logits", kind, size)
-    cdef const int64_t *target_ = <const int64_t *>block(target, "target", INT64, positions)
-    cdef void *gradient_ = block(found, "gradient", kind, size, True)
-    cdef double loss = 0
-    cdef clstm_status status
-    with nogil:
-        status = clstm_cross_entropy(&runtime, dtype_of(kind), &batch, classes, logits_, target_, &loss, gradient_)
-    check(status)
-    return loss, found
-
-
-# Optimisers
-
-def global_norm(flat):
-    """sqrt(sum x^2), summed in double."""
-    cdef Kind kind = kind_of(flat)
-    cdef clstm_runtime runtime = current()
-    cdef Py_ssize_t n = flat.size
-    cdef const void *x = block(flat, "flat", kind, n)
-    cdef double norm = 0
-    cdef clstm_status status
-    with nogil:
-        status = clstm_global_norm(&runtime, dtype_of(kind), n, x, &norm)
-    check(status)
-    return norm
-
-
-def scale(flat, double factor):
-    """x *= factor"""
-    cdef Kind kind = kind_of(flat)
-    cdef clstm_runtime runtime = current()
-    cdef Py_ssize_t n = flat.size
-    cdef void *x = block(flat, "flat", kind, n, True)
-    cdef clstm_status status
-    with nogil:
-        status = clstm_scale(&runtime, dtype_of(kind), n, x, factor)
-    check(status)
-
-
-def sgd_update(weights, gradient, velocity=None, *, double learning_rate, double momentum=0.0,
-               double weight_decay=0.0, bint nesterov=False, int64_t step=1):
-    """One step of stochastic gradient descent; weights and velocity change in place."""
-    cdef Kind kind = kind_of(weights)
-    cdef clstm_runtime runtime = current()
-    cdef Py_ssize_t n = weights.size
-    if velocity is None and momentum != 0:
-        raise ValueError("velocity: expected an array, because momentum is not 0")
-    cdef clstm_sgd_options options
-    options.learning_rate, options.momentum, options.weight_decay = learning_rate, momentum, weight_decay
-    options.nesterov, options.step = nesterov, step
-    cdef void *w = block(weights, "weights", kind, n, True)
-    cdef const void *g = block(gradient, "gradient", kind, n)
-    cdef void *v = block(velocity, "velocity", kind, n, True)
-    cdef clstm_status status
-    with nogil:
-        status = clstm_sgd(&runtime, dtype_of(kind), n, &options, w, g, v)
-    check(status)
-
-
-def adam_update(weights, gradient, mean, square, *, double learning_rate, double beta1=0.9, double beta2=0.999,
-                double epsilon=1e-8, double weight_decay=0.0, bint decoupled=False, int64_t step=1):
-    """One step of Adam, or with `decoupled` of AdamW; weights, mean and square change in place."""
-    cdef Kind kind = kind_of(weights)
-    cdef clstm_runtime runtime = current()
-    cdef Py_ssize_t n = weights.size
-    cdef clstm_adam_options options
-    options.learning_rate, options.beta1, options.beta2, options.epsilon = learning_rate, beta1, beta2, epsilon
-    options.weight_decay, options.decoupled, options.step = weight_decay, decoupled, step
-    cdef void *w = block(weights, "weights", kind, n, True)
-    cdef const void *g = block(gradient, "gradient", kind, n)
-    cdef void *m = block(mean, "mean", kind, n, True)
-    cdef void *v = block(square, "square", kind, n, True)
-    if g == NULL or m == NULL or v == NULL:
-        raise ValueError("gradient, mean, square: expected arrays, got None")
-    cdef clstm_status status
-    with nogil:
-        status = clstm_adam(&runtime, dtype_of(kind), n, &options, w, g, m, v)
-    check(status)
-
-
-# Activations
-
-def activate(str name, array, isa=None):
-    """exp, sigmoid or tanh of an array by the kernels' own code, on the instruction set in use or the one named."""
-    cdef Kind kind = kind_of(array)
-    cdef clstm_runtime runtime = current()
-    cdef clstm_activation function = <clstm_activation><int>ACTIVATIONS.index(name)
-    if isa is not None:
-        runtime.isa = isa_of(isa)
-    found = empty_like(array, order="C")
-    cdef Py_ssize_t n = array.size
-    cdef const void *x = block(array, "array", kind, n)
-    cdef void *y = block(found, "y", kind, n, True)
-    cdef clstm_status status
-    with nogil:
-        status = clstm_activate(&runtime, dtype_of(kind), function, n, x, y)
-    check(status)
-    return found
+include "_lstm.pxi"
+include "_stream.pxi"
+include "_layers.pxi"
+include "_training.pxi"

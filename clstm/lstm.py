@@ -1,4 +1,4 @@
-"""LSTM over sequences and for one step, and the look inside."""
+"""LSTM over sequences, and the look inside."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from . import _arrays, _core
 from .layer import Tape, _DrawnLayer, glorot_uniform, look
+from .stream import Stream
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike
@@ -353,6 +354,33 @@ class LSTM(_LSTM):
             at = trace[k]
             self._core.read_tape(core_tape, k, at.i, at.f, at.g, at.o, at.c, at.h)
         return trace
+
+    def stream(self, batch: int = 1) -> Stream:
+        """A stream of this LSTM, which takes one step at a time.
+
+        Parameters
+        ----------
+        batch : int, default 1
+            The rows of a step.
+
+        Returns
+        -------
+        Stream
+            It reads the parameters now, and again when its `reload` is called; its state is zero.
+
+        Raises
+        ------
+        ValueError
+            The LSTM is bidirectional: a stream cannot see the future.
+
+        Examples
+        --------
+        >>> import numpy as np, clstm
+        >>> stream = clstm.LSTM(3, 4, rng=0).stream()
+        >>> stream.step(np.ones(3, np.float32)).shape
+        (4,)
+        """
+        return Stream(self, batch)
 
 
 def orthogonal(rng, shape):

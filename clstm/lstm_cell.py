@@ -90,8 +90,17 @@ class LSTMCell(_LSTM):
         _arrays.absent("lengths", lengths, "x has no time axis")
         return x[:, None], _arrays.state("state", state, self.dtype, (x.shape[0], self.hidden_size)), None
 
-    def __call__(self, x: ArrayLike, state: _StateLike | None = None, lengths: ArrayLike | None = None) -> _State:
-        """Inference: one step.
+    def __call__(
+        self,
+        x: ArrayLike,
+        state: _StateLike | None = None,
+        lengths: ArrayLike | None = None,
+        *,
+        out: _State | None = None,
+    ) -> _State:
+        """Inference: one step, with the parameters as they are now.
+
+        Who takes many steps with the same parameters is better served by `LSTM.stream`, which packs them once.
 
         Parameters
         ----------
@@ -100,19 +109,42 @@ class LSTMCell(_LSTM):
             None is zeros.
         lengths : None
             There is no time axis; the argument is part of the protocol.
+        out : (h, c), each ndarray (N, H), optional
+            Where to write the result: contiguous, of the cell's dtype. They may be those of `state`, or overlap x or
+            `state` in any way, but not each other: all is read before they are written. With `out`, and arguments
+            that need no conversion, a call allocates nothing.
 
         Returns
         -------
         h, c : ndarray, each (N, H)
+            `out`, or new arrays.
         """
-        return self.infer(x, state, lengths)[1]
+        if lengths is None:
+            after = self._core.step(self._flat, x, state, out)
+            if after is not None:
+                return after
+        return self._convert_and_step(x, state, lengths, out)
+
+    def _convert_and_step(self, x, state, lengths, out):
+        """The same for arguments that do not fit as they are, or not at all."""
+        x = _arrays.steps("x", x, self.dtype, self.input_size, axes="N")
+        _arrays.absent("lengths", lengths, "x has no time axis")
+        shape = (x.shape[0], self.hidden_size)
+        state = _arrays.state("state", state, self.dtype, shape)
+        if out is None:
+            return self._core.step(self._flat, x, state, None)
+        h, c = (_arrays.output(f"out[{k}]", part, self.dtype, shape) for k, part in enumerate(_arrays.pair("out", out)))
+        if np.may_share_memory(h, c):
+            raise _arrays.wrong(ValueError, "out", "two arrays that do not overlap", "arrays that do")
+        self._core.step(self._flat, x, state, (np.asarray(h), np.asarray(c)))
+        return out
 
     def infer(
         self, x: ArrayLike, state: _StateLike | None = None, lengths: ArrayLike | None = None
     ) -> tuple[np.ndarray, _State]:
         """h as the output, and the state (h, c)."""
-        y, (h, c), _ = self._run(self._checked(x, state, lengths), keep=False)
-        return y[:, 0], (h[0], c[0])
+        h, c = self(x, state, lengths)
+        return h.copy(), (h, c)
 
     def forward(
         self, x: ArrayLike, state: _StateLike | None = None, lengths: ArrayLike | None = None

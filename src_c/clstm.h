@@ -45,6 +45,7 @@ typedef enum {
     CLSTM_BAD_LENGTH,  /* a sequence length is negative or more than T */
     CLSTM_BAD_INDEX,   /* a token or class index is out of range */
     CLSTM_BAD_OPTION,  /* a dtype, backend, instruction set or mode that does not exist here */
+    CLSTM_IN_USE,      /* another thread is working on the same stream */
     CLSTM_STATUS_COUNT /* the number of statuses, not one of them */
 } clstm_status;
 
@@ -175,6 +176,53 @@ typedef struct clstm_trace {
 } clstm_trace;
 clstm_status clstm_lstm_read_tape(const clstm_lstm *lstm, const clstm_batch *batch, const void *tape, ptrdiff_t index,
                                   const clstm_trace *trace);
+
+/* ---- LSTM, one step at a time ---------------------------------------------------------------------------------- */
+
+/* A stream is a stack of LSTM layers that takes one step in each call and remembers its state: for data that come one
+ * after another, and for real-time threads. It lives in memory of the caller, packed weights, state and all.
+ *
+ * Weights are read, and copied in the order of the kernels, by load and by reload, and by nothing else: what is
+ * written into them afterwards has no effect before the next reload. The runtime is that of load; products are always
+ * NATIVE. Each step has the bits of the same step of clstm_lstm_infer.
+ *
+ * A step checks nothing but the flag below, and allocates nothing. With runtime->threads = 1 it also takes no lock and
+ * makes no system call, so that its time is bounded: load has touched all memory that it uses, but for x and y. With
+ * more threads a step of a large layer is shared out to the pool, which may put threads to sleep and wake them.
+ *
+ * Only one thread at a time may use a stream. A call that finds another one at work in it returns IN_USE at once and
+ * has changed nothing. */
+
+/* How many bytes a stream of N rows needs. Errors: BAD_SIZE, TOO_LARGE, BAD_OPTION (also for directions other than 1:
+ * a stream cannot see the future). */
+clstm_status clstm_stream_size(const clstm_runtime *runtime, const clstm_lstm *lstm, ptrdiff_t N, size_t *bytes);
+
+/* Makes a stream in `memory`, of that many bytes, uninitialised. weights [L] are read during the call; the state is
+ * zero. The memory holds pointers into itself: it must not be moved, and a copy of it is no stream. There is nothing
+ * to be released but the memory. No other thread may use the stream yet. Errors: those of clstm_stream_size. */
+clstm_status clstm_stream_load(const clstm_runtime *runtime, const clstm_lstm *lstm, ptrdiff_t N,
+                               const clstm_weights *weights, void *memory);
+
+/* Reads weights [L] again; the state stays. */
+clstm_status clstm_stream_reload(void *memory, const clstm_weights *weights);
+
+/* Sets the state: h, c [L,N,H] contiguous, copied; a NULL member is zero. */
+clstm_status clstm_stream_reset(void *memory, clstm_state state);
+
+/* Reads the state into h, c [L,N,H] contiguous; a NULL member is not wanted. */
+clstm_status clstm_stream_state(void *memory, clstm_state state);
+
+/* One step: x [N,I] with rows stride_x apart, y [N,H] with rows stride_y apart, or NULL: h of the last layer. y is
+ * written when all else is done, so that it may overlap x. */
+clstm_status clstm_stream_step(void *memory, const void *x, ptrdiff_t stride_x, void *y, ptrdiff_t stride_y);
+
+/* One step of one layer (L = D = 1) without a stream: weights are read in each call, so that they are never out of
+ * date, which costs more than the step itself. x [N,I] has rows stride_x apart; initial and final are [N,H] and may be
+ * the same memory, or overlap x: they are written when all else is done. Same bits as clstm_lstm_infer with T = 1. */
+clstm_status clstm_lstm_step_size(const clstm_runtime *runtime, const clstm_lstm *lstm, ptrdiff_t N, size_t *scratch);
+clstm_status clstm_lstm_step(const clstm_runtime *runtime, const clstm_lstm *lstm, ptrdiff_t N,
+                             const clstm_weights *weights, const void *x, ptrdiff_t stride_x, clstm_state initial,
+                             clstm_state final, void *scratch);
 
 /* ---- other layers ---------------------------------------------------------------------------------------------- */
 

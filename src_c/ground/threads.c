@@ -25,7 +25,8 @@
 enum {
     MAX_WORKERS = 255,
     STACK_BYTES = 1 << 20, /* address space, not memory; part of it goes to other libraries' thread-local data */
-    PAUSES = 150           /* the length of a waiting loop: some microseconds */
+    PAUSES = 150,          /* the length of a worker's waiting loop: some microseconds */
+    CALLER_PAUSES = 400    /* the caller waits for what is being worked on, and to be woken costs more than that */
 };
 
 /* The word `region`: tickets left in the high half, helpers present in the low half. */
@@ -150,7 +151,7 @@ static void open_region(int helpers, ptrdiff_t tasks, clstm_task *run, void *con
 }
 
 static void await_helpers(void) {
-    for (int spin = 0; spin < PAUSES; spin++) {
+    for (int spin = 0; spin < CALLER_PAUSES; spin++) {
         if (LOAD(&pool.region) == 0) return;
         cpu_pause();
     }
@@ -195,3 +196,5 @@ void clstm_threads_stop(void) {
 }
 
 int clstm_threads_running(void) { return LOAD(&pool.workers); }
+
+int clstm_threads_awake(void) { return LOAD(&pool.workers) - LOAD(&pool.asleep); }

@@ -13,4 +13,8 @@ typedef void clstm_task(void *context, ptrdiff_t task, int worker);
  * to be created), the caller does the work alone. Idle workers sleep; waiting ones spin for microseconds at most. */
 void clstm_parallel(int threads, ptrdiff_t tasks, clstm_task *run, void *context);
 
+/* Workers that are at work or wait for it without sleeping: none of them would have to be woken. A hint, out of date
+ * as soon as it is given. */
+int clstm_threads_awake(void);
+
 #endif

@@ -95,4 +95,10 @@ static inline void copy_padded(real *to, const real *from, ptrdiff_t width, ptrd
     memset(to + width, 0, (size_t)(ld - width) * sizeof(real));
 }
 
+/* `width` elements, or zeros where there is nothing to copy. */
+static inline void copy_or_clear(real *to, const real *from, ptrdiff_t width) {
+    if (from) memcpy(to, from, (size_t)width * sizeof(real));
+    else memset(to, 0, (size_t)width * sizeof(real));
+}
+
 #endif

@@ -4,7 +4,7 @@
 #include "check.h"
 #include "plan.h"
 
-static clstm_status check_lstm(const clstm_lstm *lstm) {
+clstm_status check_lstm(const clstm_lstm *lstm) {
     const ptrdiff_t sizes[] = {lstm->input_size, lstm->hidden_size, lstm->num_layers};
     clstm_status status = check_dtype(lstm->dtype);
     for (size_t i = 0; !status && i < sizeof sizes / sizeof *sizes; i++) status = check_size(sizes[i]);

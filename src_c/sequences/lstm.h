@@ -22,4 +22,7 @@
 CLSTM_DECLARE_LSTM(f32)
 CLSTM_DECLARE_LSTM(f64)
 
+/* The sizes and the dtype of a stack. */
+clstm_status check_lstm(const clstm_lstm *lstm);
+
 #endif

@@ -122,6 +122,7 @@ static void check_two_at_once(const char *when) {
 
 static void check_one_caller(void) {
     CHECK(clstm_threads_running() == 0, "%d before the first call", clstm_threads_running());
+    CHECK(clstm_threads_awake() == 0, "%d before the first call", clstm_threads_awake());
     CHECK(run_region(1, 9, 0, 0) == 0 && clstm_threads_running() == 0, "one thread must not start a pool");
     CHECK(run_region(4, 1, 0, 0) == 0 && clstm_threads_running() == 0, "one task must not start a pool");
     for (int threads = 2; threads <= MOST_THREADS; threads++) {
@@ -180,6 +181,7 @@ static void check_idle(void) {
     pause_ms(300);
     const double used = (double)(clock() - before) / CLOCKS_PER_SEC;
     CHECK(used < 0.05, "%g s of processor time in 0.3 s of idling", used);
+    CHECK(clstm_threads_awake() == 0, "%d workers are awake", clstm_threads_awake());
     group("pool: idle workers sleep");
 }
 #endif

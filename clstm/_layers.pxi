@@ -1,0 +1,106 @@
+# Other layers
+
+def dense_forward(w, b, x, y):
+    """y (N, T, out) = x (N, T, in) w^T + b"""
+    cdef Kind kind = kind_of(w)
+    cdef clstm_runtime runtime = current()
+    cdef clstm_batch batch = batch_of(x.shape[0], x.shape[1], None)
+    cdef clstm_dense dense
+    dense.dtype, dense.output_size, dense.input_size = dtype_of(kind), w.shape[0], w.shape[1]
+    cdef const void *w_ = block(w, "w", kind, dense.output_size * dense.input_size)
+    cdef const void *b_ = block(b, "b", kind, dense.output_size)
+    cdef clstm_sequence x_ = sequence(x, "x", kind, batch, dense.input_size)
+    cdef void *y_ = block(y, "y", kind, batch.N * batch.T * dense.output_size, True)
+    cdef clstm_dense_bytes sizes
+    cdef clstm_status status
+    with nogil:
+        status = clstm_dense_sizes(&runtime, &dense, &batch, &sizes)
+    check(status)
+    scratch = memory(sizes.forward)
+    cdef void *scratch_ = aligned(scratch)
+    with nogil:
+        status = clstm_dense_forward(&runtime, &dense, &batch, w_, b_, x_, y_, scratch_)
+    check(status)
+
+
+def dense_backward(w, x, dy, dx, dw, db):
+    """Writes dx, adds to dw and db."""
+    cdef Kind kind = kind_of(w)
+    cdef clstm_runtime runtime = current()
+    cdef clstm_batch batch = batch_of(x.shape[0], x.shape[1], None)
+    cdef clstm_dense dense
+    dense.dtype, dense.output_size, dense.input_size = dtype_of(kind), w.shape[0], w.shape[1]
+    cdef const void *w_ = block(w, "w", kind, dense.output_size * dense.input_size)
+    cdef clstm_sequence x_ = sequence(x, "x", kind, batch, dense.input_size)
+    cdef clstm_sequence dx_ = sequence(dx, "dx", kind, batch, dense.input_size, True)
+    cdef const void *dy_ = block(dy, "dy", kind, batch.N * batch.T * dense.output_size)
+    cdef void *dw_ = block(dw, "dw", kind, dense.output_size * dense.input_size, True)
+    cdef void *db_ = block(db, "db", kind, dense.output_size, True)
+    cdef clstm_dense_bytes sizes
+    cdef clstm_status status
+    with nogil:
+        status = clstm_dense_sizes(&runtime, &dense, &batch, &sizes)
+    check(status)
+    scratch = memory(sizes.backward)
+    cdef void *scratch_ = aligned(scratch)
+    with nogil:
+        status = clstm_dense_backward(&runtime, &dense, &batch, w_, x_, dy_, dx_, dw_, db_, scratch_)
+    check(status)
+
+
+def embedding_forward(w, index, y):
+    """y[q] = w[index[q]]"""
+    cdef Kind kind = kind_of(w)
+    cdef Py_ssize_t num = w.shape[0], dim = w.shape[1], count = index.size
+    cdef const void *w_ = block(w, "w", kind, num * dim)
+    cdef const int64_t *index_ = <const int64_t *>block(index, "index", INT64, count)
+    cdef void *y_ = block(y, "y", kind, count * dim, True)
+    cdef clstm_status status
+    with nogil:
+        status = clstm_embedding_forward(dtype_of(kind), num, dim, count, index_, w_, y_)
+    check(status)
+
+
+def embedding_backward(index, dy, dw):
+    """dw[index[q]] += dy[q]"""
+    cdef Kind kind = kind_of(dw)
+    cdef Py_ssize_t num = dw.shape[0], dim = dw.shape[1], count = index.size
+    cdef const int64_t *index_ = <const int64_t *>block(index, "index", INT64, count)
+    cdef const void *dy_ = block(dy, "dy", kind, count * dim)
+    cdef void *dw_ = block(dw, "dw", kind, num * dim, True)
+    cdef clstm_status status
+    with nogil:
+        status = clstm_embedding_backward(dtype_of(kind), num, dim, count, index_, dy_, dw_)
+    check(status)
+
+
+POOLS = ("last", "mean", "max")
+
+
+def pool_forward(str mode, Py_ssize_t split, x, lengths, y):
+    """y (N, F) = one vector for each sequence of x (N, T, F)"""
+    cdef Kind kind = kind_of(x)
+    cdef clstm_pool mode_ = <clstm_pool><int>POOLS.index(mode)
+    cdef clstm_batch batch = batch_of(x.shape[0], x.shape[1], lengths)
+    cdef Py_ssize_t features = x.shape[2]
+    cdef clstm_sequence x_ = sequence(x, "x", kind, batch, features)
+    cdef void *y_ = block(y, "y", kind, batch.N * features, True)
+    cdef clstm_status status
+    with nogil:
+        status = clstm_pool_forward(dtype_of(kind), mode_, &batch, features, split, x_, y_)
+    check(status)
+
+
+def pool_backward(str mode, Py_ssize_t split, x, lengths, dy, dx):
+    """Writes dx (N, T, F)."""
+    cdef Kind kind = kind_of(x)
+    cdef clstm_pool mode_ = <clstm_pool><int>POOLS.index(mode)
+    cdef clstm_batch batch = batch_of(x.shape[0], x.shape[1], lengths)
+    cdef Py_ssize_t features = x.shape[2]
+    cdef clstm_sequence x_ = sequence(x, "x", kind, batch, features)
+    cdef clstm_sequence dx_ = sequence(dx, "dx", kind, batch, features, True)
+    cdef const void *dy_ = block(dy, "dy", kind, batch.N * features)
+    cdef clstm_status status
+    with nogil:
+        status = clstm_pool_backward(dtype_of(kind), mode_, &batch, features, split, x_, dy_, dx_)
+    check(status)

@@ -1,0 +1,77 @@
+# LSTM one step at a time, with weights that are packed once.
+
+@cython.final
+@cython.auto_pickle(False)
+cdef class LSTMStream:
+    """A stream of the core in memory of NumPy, and the array of its outputs.
+
+    The core lets one thread in at a time; `check` raises RuntimeError for another.
+    """
+
+    cdef LSTMStack stack
+    cdef object memory
+    cdef void *stream
+    cdef Py_ssize_t N, I, H
+    cdef Kind kind
+    cdef bint short_step
+    cdef object y, y_row  # (N, H), and for one row the same memory as (H,)
+    cdef void *y_data
+
+    def __cinit__(self, LSTMStack stack not None, flat, Py_ssize_t N, y):
+        cdef clstm_runtime runtime = current()
+        cdef size_t size
+        check(clstm_stream_size(&runtime, &stack.lstm, N, &size))
+        self.stack, self.kind = stack, stack.kind
+        self.N, self.I, self.H = N, stack.lstm.input_size, stack.lstm.hidden_size
+        # For one row, a megabyte of weights takes ten microseconds, see (d); for more there is more to compute
+        self.short_step = stack.weight_bytes() * (N + 1) / 2 < 1 << 20
+        self.y, self.y_row = y, y[0] if N == 1 else None
+        self.y_data = block(y, "y", self.kind, N * self.H, True)
+        self.memory = memory(size)
+        self.stream = aligned(self.memory)
+        cdef clstm_weights *weights = stack.weights(flat)
+        cdef clstm_status status
+        with nogil:
+            status = clstm_stream_load(&runtime, &stack.lstm, N, weights, self.stream)
+        PyMem_Free(weights)
+        check(status)
+
+    def step(self, x, out=None):
+        """One step: returns out, or for None the stream's own array; None if x or out does not fit as it is."""
+        cdef Rows x_ = rows(x, self.kind, self.I), out_
+        if x_.data == NULL or x_.count != self.N:
+            return None
+        cdef void *y_ = self.y_data
+        cdef Py_ssize_t stride = self.H
+        if out is None:
+            out = self.y if x_.ndim == 2 else self.y_row
+        else:
+            out_ = rows(out, self.kind, self.H, True)
+            if out_.data == NULL or out_.count != self.N or out_.ndim != x_.ndim:
+                return None
+            y_, stride = out_.data, out_.stride
+        cdef clstm_status status
+        if self.short_step:
+            status = clstm_stream_step(self.stream, x_.data, x_.stride, y_, stride)
+        else:
+            with nogil:
+                status = clstm_stream_step(self.stream, x_.data, x_.stride, y_, stride)
+        check(status)
+        return out
+
+    def reload(self, flat):
+        """Reads the parameters again."""
+        cdef clstm_weights *weights = self.stack.weights(flat)
+        cdef clstm_status status
+        with nogil:
+            status = clstm_stream_reload(self.stream, weights)
+        PyMem_Free(weights)
+        check(status)
+
+    def reset(self, h, c):
+        """Sets the state, (L, N, H) each, or None for zeros."""
+        check(clstm_stream_reset(self.stream, self.stack.state(h, c, self.N, False)))
+
+    def state(self, h, c):
+        """Reads the state into h and c, (L, N, H) each."""
+        check(clstm_stream_state(self.stream, self.stack.state(h, c, self.N, True)))

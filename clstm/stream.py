@@ -1,0 +1,152 @@
+"""Stream: an LSTM that takes one step at a time and remembers its state."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+
+from . import _arrays, _core
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from .lstm import LSTM, _State, _StateLike
+
+
+class Stream:
+    """An LSTM that takes one step in each call, for data that come one after another.
+
+    ``lstm.stream()`` makes one. A step gives the same bits as the same step of the LSTM over the whole sequence, and
+    allocates nothing: weights are packed, and all memory is prepared, when the stream is made.
+
+    Parameters
+    ----------
+    lstm : LSTM
+        Of one direction: a stream cannot see the future.
+    batch : int, default 1
+        N, the rows of a step.
+
+    Attributes
+    ----------
+    lstm : LSTM
+    batch : int
+    state : (h, c)
+        State after the last step, copies (L, N, H) each. It can be set, as by `reset`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, what was expected and what came.
+    RuntimeError
+        Another thread is working on the stream. Nothing has changed then.
+
+    Notes
+    -----
+    **Weights** are read when the stream is made, and by `reload`. What is written into the parameters of the LSTM in
+    between, by training or by hand, does not reach the stream before `reload`. The instruction set and the number of
+    threads are also those of the moment when the stream was made; the backend is always the native one.
+
+    **Threads.** Only one thread at a time may use a stream; several streams of one LSTM do not disturb each other.
+    Steps that take more than some ten microseconds release the GIL.
+
+    A stream can be neither copied nor pickled: make another one and set its state.
+
+    Examples
+    --------
+    >>> import numpy as np, clstm
+    >>> lstm = clstm.LSTM(3, 4, rng=0)
+    >>> x = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+    >>> stream = lstm.stream()
+    >>> for x_t in x:
+    ...     y_t = stream.step(x_t)
+    >>> y_t.shape
+    (4,)
+    >>> y, (h, c) = lstm(x[np.newaxis])
+    >>> bool((y_t == y[0, -1]).all() and (stream.state[1] == c).all())
+    True
+    """
+
+    __slots__ = ("__weakref__", "_core", "batch", "lstm")
+
+    def __init__(self, lstm: LSTM, batch: int = 1) -> None:
+        from .lstm import LSTM  # which imports this file
+
+        if not isinstance(lstm, LSTM):
+            raise _arrays.wrong(TypeError, "lstm", "an LSTM", _arrays.kind(lstm))
+        if lstm.bidirectional:
+            expected = "one with bidirectional=False (a stream cannot see the future)"
+            raise _arrays.wrong(ValueError, "lstm", expected, lstm)
+        self.lstm = lstm
+        self.batch = _arrays.size("batch", batch)
+        y = np.empty((self.batch, lstm.hidden_size), lstm.dtype)
+        self._core = _core.LSTMStream(lstm._core, lstm._flat, self.batch, y)
+
+    def step(self, x: ArrayLike, out: np.ndarray | None = None) -> np.ndarray:
+        """Takes one step.
+
+        Parameters
+        ----------
+        x : array_like, (N, I), or (I,) if the batch is 1
+            A NumPy array of the LSTM's dtype whose last axis is contiguous is taken as it is, any other is converted.
+        out : ndarray, (N, H), or (H,) if that is the form of x, optional
+            Where to write y: of the LSTM's dtype, its last axis contiguous. It may overlap x.
+
+        Returns
+        -------
+        y : ndarray, (N, H) or (H,)
+            `out`. Without `out` it is **one array that belongs to the stream: the next step overwrites it**. Copy what
+            you want to keep, or pass `out`. It may be the x of the next step.
+        """
+        y = self._core.step(x, out)
+        return self._convert_and_step(x, out) if y is None else y
+
+    def _convert_and_step(self, x, out):
+        """The same for arguments that do not fit as they are, or not at all."""
+        lstm, N = self.lstm, self.batch
+        x = _arrays.real("x", x, lstm.dtype)
+        one_row = N == 1 and x.ndim == 1
+        lead = () if one_row else (N,)
+        if x.shape != (*lead, lstm.input_size):
+            forms = f"shape ({N}, {lstm.input_size})" + (f" or ({lstm.input_size},)" if N == 1 else "")
+            raise _arrays.wrong(ValueError, "x", forms, f"shape {x.shape}")
+        x = _arrays.unit_stride(x)
+        if out is None:
+            return self._core.step(x)
+        _arrays.output("out", out, lstm.dtype, (*lead, lstm.hidden_size), strided=True)
+        self._core.step(x, np.asarray(out))
+        return out
+
+    def reset(self, state: _StateLike | None = None) -> None:
+        """Sets the state.
+
+        Parameters
+        ----------
+        state : (h, c), each array_like (L, N, H), optional
+            None, or a member that is None, is zeros.
+        """
+        self._core.reset(*_arrays.state("state", state, self.lstm.dtype, self._state_shape()))
+
+    @property
+    def state(self) -> _State:
+        h = np.empty(self._state_shape(), self.lstm.dtype)
+        c = np.empty_like(h)
+        self._core.state(h, c)
+        return h, c
+
+    @state.setter
+    def state(self, state: _StateLike | None) -> None:
+        self.reset(state)
+
+    def reload(self) -> None:
+        """Reads the parameters of the LSTM again; the state stays."""
+        self._core.reload(self.lstm._flat)
+
+    def _state_shape(self):
+        return self.lstm.num_layers, self.batch, self.lstm.hidden_size
+
+    def __repr__(self):
+        return f"Stream({self.lstm!r}, batch={self.batch})"
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise TypeError("a Stream cannot be copied or pickled: make another one and set its state")
