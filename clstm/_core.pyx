@@ -9,9 +9,11 @@ fit is a mistake of clstm itself, and the short error is only there so that no s
 (b) The settings (instruction set, backend, threads) are one struct behind one lock, copied at the start of a call.
     A tape keeps the copy of the forward call: backward has to run with the settings of its tape. A stream keeps the
     copy of the moment it was made.
-(c) Nothing else is kept between calls, so that any number of threads may use the same objects; but for the working
-    memory of a single step, one buffer in each stack, which a call takes out and puts back, and others do without
-    meanwhile. (For whole sequences a buffer that is kept was measured to bring nothing.)
+(c) Nothing else is kept between calls, so that any number of threads may use the same objects; but for two buffers in
+    each stack, which a call takes out and puts back, and others do without meanwhile: the working memory of a single
+    step, and the memory of the tape that backward used up last. A tape is large, and to get fresh pages for it in each
+    step of training takes up to a fourteenth of the time. Inference lets go of it. (To keep the working memory for
+    whole sequences was measured to bring nothing.)
 (d) The GIL is released around each call of the core, but not around a single step that takes less than some ten
     microseconds: a Python thread that waits for it would get it then, and may keep it for five milliseconds, which is
     ten thousand times as long as the step of a small layer.

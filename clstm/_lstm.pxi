@@ -23,6 +23,7 @@ cdef class LSTMStack:
     cdef bint bias
     cdef readonly Py_ssize_t parameters
     cdef Scratch spare
+    cdef object used_tape
 
     def __cinit__(self, str dtype, Py_ssize_t input_size, Py_ssize_t hidden_size, Py_ssize_t num_layers,
                   Py_ssize_t directions, bint bias):
@@ -122,10 +123,11 @@ cdef class LSTMStack:
         cdef void *scratch_ = aligned(scratch)
         cdef void *tape_ = NULL
         cdef LSTMTape tape = None
+        tape_memory = self.tape_memory(sizes.tape if keep else 0)
         if keep:
             tape = LSTMTape.__new__(LSTMTape)
             tape.runtime, tape.batch = runtime, batch
-            tape.stack, tape.lengths, tape.memory = self, lengths, memory(sizes.tape)
+            tape.stack, tape.lengths, tape.memory = self, lengths, tape_memory
             tape_ = aligned(tape.memory)
         cdef clstm_weights *weights = self.weights(flat)
         cdef clstm_status status
@@ -164,6 +166,20 @@ cdef class LSTMStack:
             PyMem_Free(weights)
             PyMem_Free(gradients)
         check(status)
+        with cython.critical_section(self):
+            self.used_tape, tape.memory = tape.memory, None
+
+    cdef object tape_memory(self, size_t size):
+        """Memory for a tape, or None for size 0: what the last one used if that fits, see (c)."""
+        cdef object spare
+        with cython.critical_section(self):
+            spare, self.used_tape = self.used_tape, None
+        if size == 0:
+            return None
+        if spare is not None and size <= <size_t>len(spare) - 64 and <size_t>len(spare) < 2 * size + 4096:
+            return spare
+        spare = None  # before more is asked for
+        return memory(size)
 
     def read_tape(self, LSTMTape tape not None, Py_ssize_t index, i, f, g, o, c, h):
         """Writes the gates and states, (N, T, H) each, of one layer and direction."""
