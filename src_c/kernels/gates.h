@@ -70,20 +70,22 @@ CLSTM_INLINE void store_gates(const struct gate_rows *s, const struct unit *u, p
  * and a processor does not look as far ahead as the next but one. */
 CLSTM_NOINLINE void finish_units(const struct gate_rows *s, vec z[MAX_ROWS][MAX_VECTORS], int R, int P, ptrdiff_t row,
                                  ptrdiff_t panel) {
-    for (int i = 0; i < R * P; i++) {
-        const ptrdiff_t r = row + i / P, unit = (panel + i % P) * V;
-        const struct unit u = unit_gates(z[i], load(s->c_prev + r * s->ld + unit));
-        store(s->c + r * s->ld + unit, u.c);
-        if (s->gates) store_gates(s, &u, r, unit);
-        z[i][0] = u.o;
-        z[i][1] = u.c;
-    }
-    for (int i = 0; i < R * P; i++) {
-        const ptrdiff_t r = row + i / P, unit = (panel + i % P) * V;
-        const vec h = z[i][0] * tanh_(z[i][1]);
-        store(s->h + r * s->ld + unit, h);
-        if (s->y) store_units(s->y[r], unit, s->hidden, h);
-    }
+    vec(*at)[MAX_VECTORS] = z;
+    for (ptrdiff_t r = row; r < row + R; r++)
+        for (ptrdiff_t unit = panel * V; unit < (panel + P) * V; unit += V, at++) {
+            const struct unit u = unit_gates(*at, load(s->c_prev + r * s->ld + unit));
+            store(s->c + r * s->ld + unit, u.c);
+            if (s->gates) store_gates(s, &u, r, unit);
+            (*at)[0] = u.o;
+            (*at)[1] = u.c;
+        }
+    at = z;
+    for (ptrdiff_t r = row; r < row + R; r++)
+        for (ptrdiff_t unit = panel * V; unit < (panel + P) * V; unit += V, at++) {
+            const vec h = (*at)[0] * tanh_((*at)[1]);
+            store(s->h + r * s->ld + unit, h);
+            if (s->y) store_units(s->y[r], unit, s->hidden, h);
+        }
 }
 
 /* Asks for the places of the gates on the tape and of y, which nobody has touched for a while and whose order no

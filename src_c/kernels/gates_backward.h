@@ -44,13 +44,13 @@ CLSTM_INLINE void finish_unit_backward(const struct gate_rows_backward *s, vec d
 
 CLSTM_NOINLINE void finish_tile_backward(const struct gate_rows_backward *s, vec dh[MAX_ROWS][PRODUCT_VECTORS], int R,
                                          int P, int vectors, ptrdiff_t row, ptrdiff_t unit) {
-    for (int i = 0; i < R * P; i++)
-        for (int j = 0; j < vectors; j++)
-            finish_unit_backward(s, dh[i][j], row + i / P, unit + (i % P * PRODUCT_VECTORS + j) * V);
+    for (ptrdiff_t r = row; r < row + R; r++)
+        for (int p = 0; p < P; p++, dh++)
+            for (int j = 0; j < vectors; j++) finish_unit_backward(s, (*dh)[j], r, unit + (p * PRODUCT_VECTORS + j) * V);
 }
 
-/* Asks for what the end of the tile will read, one gate for each term of the sums: it arrives during these, and not so
- * much at once that the weights have to wait. */
+/* Asks for what the end of the tile will read, one gate before each term of the sums if there are four: it arrives during
+ * these, and not so much at once that the weights have to wait. */
 CLSTM_INLINE void prefetch_inputs(const struct gate_rows_backward *s, const int R, const int vectors, ptrdiff_t row,
                                   ptrdiff_t unit, int gate) {
     CLSTM_UNROLL for (int r = 0; r < R; r++) {
@@ -72,7 +72,7 @@ CLSTM_INLINE void backward_tile(const struct gate_rows_backward *s, const int R,
         CLSTM_UNROLL for (int j = 0; j < vectors; j++) sums[i][j] = (vec){0};
     }
     for (int i = 0; i < s->terms; i++) {
-        prefetch_inputs(s, R, P * vectors, row, unit, i);
+        if (s->terms == 4) prefetch_inputs(s, R, P * vectors, row, unit, i);
         add_term(sums, R, P, slice, &s->term[i], row, panel);
     }
     vec dh[MAX_ROWS][PRODUCT_VECTORS]; /* as in gate_sums */

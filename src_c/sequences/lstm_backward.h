@@ -155,14 +155,14 @@ static void dx_native(const struct backward_layer *layer, struct backward_worker
     real *const *dz[2] = {worker->dz[0], worker->dz[1]};
     struct product product = {
         .rows = n,
-        .terms = 4 * (int)shape->D,
         .c = worker->c,
         .columns = wide,
         .panel_step = kernels->product_vectors * kernels->lanes,
         .vector_step = kernels->lanes,
         .panels = product_panels(kernels, wide),
     };
-    for (int d = 0; d < shape->D; d++) add_reverse_terms(product.term + 4 * d, shape, weights[d], dz[d]);
+    for (int d = 0; d < shape->D; d++)
+        product.terms += add_reverse_terms(product.term + product.terms, shape, weights[d], dz[d]);
     kernels->product(&product, all_panels(product.panels));
     multiply_rest(shape, n, (int)shape->D, dz, weights, worker->c);
 }

@@ -11,9 +11,16 @@
 /* The columns of a matrix that is multiplied by dz: most in panels, the last few that would not fill a vector narrow. */
 struct reverse_weights {
     ptrdiff_t columns, narrow; /* of columns, the last `narrow` */
-    real *panels[4];           /* by gate */
+    real *panels[4];           /* by run */
     real *rest;                /* kernels.h, pack_narrow */
 };
+
+/* dz of a row is multiplied in runs, each a term of the sums: gate by gate or, where the gates stand side by side and
+ * to begin a term takes longer than to end it, as one. */
+static int runs_of(const struct shape *shape) {
+    enum { SHORT = 48 };
+    return shape->H == shape->ld && shape->H <= SHORT ? 1 : 4;
+}
 
 static struct reverse_weights reverse_weights_of(const struct shape *shape, ptrdiff_t columns) {
     enum { SUM_OF_LANES = 6 }; /* as dear as so many multiply-adds */
@@ -23,28 +30,33 @@ static struct reverse_weights reverse_weights_of(const struct shape *shape, ptrd
 }
 
 static void reverse_weights_lay_out(struct reverse_weights *weights, struct arena *arena, const struct shape *shape) {
-    const ptrdiff_t packed = shape->blas ? 0 : shape->H;
-    for (int gate = 0; gate < 4; gate++)
-        weights->panels[gate] = arena_take(arena, times(packed, padded(weights->columns)), sizeof(real));
+    const int runs = runs_of(shape);
+    const ptrdiff_t packed = shape->blas ? 0 : 4 * shape->H / runs;
+    for (int run = 0; run < runs; run++)
+        weights->panels[run] = arena_take(arena, times(packed, padded(weights->columns)), sizeof(real));
     weights->rest = arena_take(arena, times(weights->narrow, 4 * shape->ld), sizeof(real));
 }
 
 enum { REVERSE_PARTS = 5 };
 
-/* One part of packing w [4H, columns]: the panels of a gate, or what is narrow. */
+/* One part of packing w [4H, columns]: the panels of a run, or what is narrow. */
 static void pack_reverse(const struct shape *shape, const struct reverse_weights *weights, const real *w, int part) {
-    const ptrdiff_t H = shape->H, columns = weights->columns, wide = columns - weights->narrow;
-    if (part < 4) shape->kernels->pack_columns(weights->panels[part], w + part * H * columns, columns, H, wide);
-    else shape->kernels->pack_narrow(weights->rest, w + wide, columns, H, weights->narrow);
+    const ptrdiff_t columns = weights->columns, wide = columns - weights->narrow, k = 4 * shape->H / runs_of(shape);
+    if (part < runs_of(shape))
+        shape->kernels->pack_columns(weights->panels[part], w + part * k * columns, columns, k, wide);
+    else if (part == REVERSE_PARTS - 1)
+        shape->kernels->pack_narrow(weights->rest, w + wide, columns, shape->H, weights->narrow);
 }
 
-/* dz times the panels of one direction: the four terms of a sum. */
-static void add_reverse_terms(struct term *terms, const struct shape *shape, const struct reverse_weights *weights,
-                              real *const *dz) {
-    const ptrdiff_t width = shape->kernels->product_vectors * shape->kernels->lanes;
-    for (int gate = 0; gate < 4; gate++)
-        terms[gate] = (struct term){(const real *const *)dz, gate * shape->ld, 1, shape->H,
-                                    weights->panels[gate],   shape->H * width};
+/* dz times the panels of one direction: adds the terms of a sum, and returns how many. */
+static int add_reverse_terms(struct term *terms, const struct shape *shape, const struct reverse_weights *weights,
+                             real *const *dz) {
+    const int runs = runs_of(shape);
+    const ptrdiff_t width = shape->kernels->product_vectors * shape->kernels->lanes, k = 4 * shape->H / runs;
+    for (int run = 0; run < runs; run++)
+        terms[run] = (struct term){
+            (const real *const *)dz, run * shape->ld, 1, k, weights->panels[run], k * width};
+    return runs;
 }
 
 struct reverse_pass {
@@ -134,14 +146,13 @@ static void carry(const struct reverse_pass *pass, struct reverse_scratch *scrat
     find_dz(pass, scratch, s, r0, n);
     struct product product = {
         .rows = n,
-        .terms = 4,
         .c = scratch->dh,
         .columns = shape->H - recurrent->narrow,
         .panel_step = kernels->product_vectors * kernels->lanes,
         .vector_step = kernels->lanes,
         .panels = product_panels(kernels, shape->H - recurrent->narrow),
     };
-    add_reverse_terms(product.term, shape, recurrent, scratch->dz);
+    product.terms = add_reverse_terms(product.term, shape, recurrent, scratch->dz);
     kernels->product(&product, all_panels(product.panels));
     multiply_rest(shape, n, 1, (real *const *[]){scratch->dz}, &recurrent, scratch->dh);
 }
@@ -186,8 +197,7 @@ static void reverse_step(const struct reverse_pass *pass, struct reverse_scratch
     if (carried) {
         const struct reverse_weights *recurrent = &pass->recurrent;
         find_dz(pass, scratch, s + 1, r0, n);
-        step.terms = 4;
-        add_reverse_terms(step.term, shape, recurrent, scratch->dz);
+        step.terms = add_reverse_terms(step.term, shape, recurrent, scratch->dz);
         step.first_unit = recurrent->narrow ? shape->H - recurrent->narrow : shape->H;
         step.panels = product_panels(shape->kernels, step.first_unit);
         multiply_rest(shape, n, 1, (real *const *[]){scratch->dz}, &recurrent, scratch->dh);

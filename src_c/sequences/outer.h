@@ -12,7 +12,7 @@
 #include "../ground/threads.h"
 #include "layout.h"
 
-enum { OUTER_CHUNK = 256, OUTER_SEGMENTS = 3 };
+enum { OUTER_CHUNK = 256, OUTER_SEGMENTS = 3, FEW_COLUMNS = 32 };
 
 /* Columns [k0, k1) of rows [m0, m1) of C. */
 struct block {
@@ -129,17 +129,24 @@ static void outer_pack_panel(const struct outer *outer, struct outer_scratch *sc
         memset(scratch->panel + q * width + count, 0, (size_t)(width - count) * sizeof(real));
 }
 
+/* Width of the tiles of a block: the rows of a full tile, so that they are read front to back, or all columns where
+ * these are few lines of the cache anyway. */
+static inline ptrdiff_t tile_width(const struct outer *outer, const struct block *block) {
+    const ptrdiff_t columns = block->k1 - block->k0;
+    return columns <= FEW_COLUMNS ? columns : outer->kernels->product_rows;
+}
+
 /* One panel of one chunk times all tiles: n terms of the sums of its rows. */
 static void outer_panel(const struct outer *outer, struct outer_scratch *scratch, const struct block *block,
                         ptrdiff_t m, ptrdiff_t n, int accumulate) {
     const struct kernels *kernels = outer->kernels;
-    const ptrdiff_t height = kernels->product_rows, full = kernels->product_vectors * kernels->lanes;
+    const ptrdiff_t height = tile_width(outer, block), full = kernels->product_vectors * kernels->lanes;
     const ptrdiff_t count = block->m1 - m < full ? block->m1 - m : full;
     const ptrdiff_t vectors = parts_of(count, kernels->lanes), width = vectors * kernels->lanes;
     outer_pack_panel(outer, scratch, width, m, count, n);
     for (ptrdiff_t k = block->k0; k < block->k1; k += height) {
-        const real *a[MAX_ROWS];
-        real *c[MAX_ROWS];
+        const real *a[FEW_COLUMNS];
+        real *c[FEW_COLUMNS];
         const ptrdiff_t rows = block->k1 - k < height ? block->k1 - k : height;
         for (ptrdiff_t r = 0; r < rows; r++) {
             a[r] = scratch->tiles + (k - block->k0) * n + r;
@@ -164,7 +171,7 @@ static void outer_panel(const struct outer *outer, struct outer_scratch *scratch
 static void outer_run(const struct outer *outer, struct outer_scratch *scratch, const struct block *block, ptrdiff_t q0,
                       ptrdiff_t q1, int later) {
     const struct kernels *kernels = outer->kernels;
-    const ptrdiff_t height = kernels->product_rows;
+    const ptrdiff_t height = tile_width(outer, block);
     for (ptrdiff_t q = q0; q < q1; q += OUTER_CHUNK) {
         const ptrdiff_t n = q1 - q < OUTER_CHUNK ? q1 - q : OUTER_CHUNK;
         outer->find(outer->source, q, n, scratch->left, scratch->right);
