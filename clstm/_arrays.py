@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from . import _core
+
 DTYPES: dict[str, np.dtype] = {"float32": np.dtype(np.float32), "float64": np.dtype(np.float64)}
 REAL_KINDS = "fiub"
 
@@ -240,18 +242,23 @@ def aligned_zeros(count: int, dtype: np.dtype) -> np.ndarray:
     if size > sys.maxsize - 64:
         raise MemoryError(f"{count} parameters of {dtype} do not fit into memory")
     memory = np.zeros(size + 64, np.uint8)
-    start = -memory.ctypes.data % 64
+    start = -_core.address(memory) % 64
     return memory[start : start + size].view(dtype)
 
 
-def views(flat: np.ndarray, shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
-    """The dict of arrays that follow each other in a flat one."""
-    found, start = {}, 0
+def places(shapes: dict[str, tuple[int, ...]]) -> list[tuple[str, slice, tuple[int, ...]]]:
+    """The name, the place and the shape of arrays that follow each other in a flat one."""
+    found, start = [], 0
     for name, shape in shapes.items():
         stop = start + count_of(shape)
-        found[name] = flat[start:stop].reshape(shape)
+        found.append((name, slice(start, stop), shape))
         start = stop
     return found
+
+
+def views(flat: np.ndarray, places: list[tuple[str, slice, tuple[int, ...]]]) -> dict[str, np.ndarray]:
+    """The dict of these arrays."""
+    return {name: flat[place] if len(shape) == 1 else flat[place].reshape(shape) for name, place, shape in places}
 
 
 def count_of(shape: tuple[int, ...]) -> int:

@@ -212,6 +212,15 @@ cdef class Scratch:
         self.data = aligned(self.owner)
 
 
+def address(array not None):
+    """Where the memory of an array starts."""
+    cdef Py_buffer view
+    PyObject_GetBuffer(array, &view, PyBUF_STRIDES)
+    cdef size_t found = <size_t>view.buf
+    PyBuffer_Release(&view)
+    return found
+
+
 # Settings
 
 cdef clstm_runtime settings

@@ -163,6 +163,7 @@ class Layer:
     def __init__(self, dtype: Any = None) -> None:
         self.dtype = None if dtype is None else _arrays.dtype(dtype)
         self._shapes = dict(self._named_shapes())
+        self._places = _arrays.places(self._shapes)
         count = sum(map(_arrays.count_of, self._shapes.values()))
         self._place(_arrays.aligned_zeros(count, self.dtype or np.dtype(np.float32)))
 
@@ -288,7 +289,7 @@ class Layer:
             Views of it, with the keys and shapes of `parameters`.
         """
         flat = _arrays.aligned_zeros(self._flat.size, self._flat.dtype)
-        return flat, _arrays.views(flat, self._shapes)
+        return flat, _arrays.views(flat, self._places)
 
     def load_parameters(self, parameters: dict[str, ArrayLike]) -> None:
         """Sets all parameters, or none if anything is wrong.
@@ -319,7 +320,7 @@ class Layer:
 
     def _place(self, flat):
         """Makes `flat`, which holds the values already, the home of the parameters."""
-        self._flat, self._views = flat, _arrays.views(flat, self._shapes)
+        self._flat, self._views = flat, _arrays.views(flat, self._places)
 
     def _move(self, flat):
         """Takes the parameters with their values to another buffer."""
