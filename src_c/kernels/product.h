@@ -35,6 +35,17 @@ CLSTM_INLINE void write_tile(const struct product *s, vec sums[MAX_ROWS][PRODUCT
         }
 }
 
+/* Asks for the places of the results: they arrive during the sums. */
+CLSTM_INLINE void prefetch_results(const struct product *s, const int R, const int P, const struct slice slice,
+                                   ptrdiff_t row, ptrdiff_t panel) {
+    const ptrdiff_t first = panel * s->panel_step + slice.first * s->vector_step;
+    CLSTM_UNROLL for (int i = 0; i < R * P; i++) {
+        CLSTM_UNROLL for (int j = 0; j < slice.vectors; j++) {
+            __builtin_prefetch(s->c[row + i / P] + first + i % P * s->panel_step + j * s->vector_step, 1);
+        }
+    }
+}
+
 CLSTM_INLINE void product_tile(const struct product *s, const int R, const int P, const int WIDTH, ptrdiff_t row,
                                ptrdiff_t panel) {
     FOR_EACH_SLICE(slice, WIDTH) {
@@ -47,6 +58,7 @@ CLSTM_INLINE void product_tile(const struct product *s, const int R, const int P
                 }
             }
         }
+        prefetch_results(s, R, P, slice, row, panel);
         for (int i = 0; i < s->terms; i++) add_term(sums, R, P, slice, &s->term[i], row, panel);
         write_tile(s, sums, R, P, slice, row, panel);
     }
