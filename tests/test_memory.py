@@ -57,11 +57,11 @@ def test_backward_of_a_layer_needs_nothing_that_grows_but_dx(dtype):
     lstm = clstm.LSTM(I, H, dtype=dtype, rng=0)
     grads = lstm.zeros_like_parameters()[1]
     used = []
-    for T in (400, 1200):
+    for T in (10, 400, 1200):  # the first of all calls makes what is made once
         x, dy = sequences(T, dtype), sequences(T, dtype, H)
         tape = lstm.forward(x)[2]
         used.append(peak_of(lambda x=x, dy=dy, tape=tape: lstm.backward(tape, dy, grads=grads))[0])
-    assert (used[1] - used[0]) / 800 == pytest.approx(N * I * np.dtype(dtype).itemsize, abs=2)
+    assert (used[2] - used[1]) / 800 == pytest.approx(N * I * np.dtype(dtype).itemsize, abs=2)
 
 
 @pytest.mark.parametrize("num_layers", [1, 2, 5])
