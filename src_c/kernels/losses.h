@@ -41,8 +41,9 @@ CLSTM_INLINE vec larger(vec best, const real *x) {
 CLSTM_INLINE real largest_lane(vec x) {
     real lanes[V];
     store(lanes, x);
-    for (int half = V / 2; half > 0; half /= 2)
-        for (int j = 0; j < half; j++) lanes[j] = lanes[j] > lanes[j + half] ? lanes[j] : lanes[j + half];
+    CLSTM_UNROLL for (int half = V / 2; half > 0; half /= 2) {
+        CLSTM_UNROLL for (int j = 0; j < half; j++) lanes[j] = lanes[j] > lanes[j + half] ? lanes[j] : lanes[j + half];
+    }
     return lanes[0];
 }
 

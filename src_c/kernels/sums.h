@@ -37,8 +37,9 @@ CLSTM_INLINE double total_of(struct sums sums) {
     }
     double lanes[D];
     memcpy(lanes, &sums.part[0], sizeof lanes);
-    for (int half = D / 2; half > 0; half /= 2)
-        for (int j = 0; j < half; j++) lanes[j] += lanes[j + half];
+    CLSTM_UNROLL for (int half = D / 2; half > 0; half /= 2) {
+        CLSTM_UNROLL for (int j = 0; j < half; j++) lanes[j] += lanes[j + half];
+    }
     return lanes[0];
 }
 
