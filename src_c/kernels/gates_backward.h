@@ -46,7 +46,8 @@ CLSTM_NOINLINE void finish_tile_backward(const struct gate_rows_backward *s, vec
                                          int P, int vectors, ptrdiff_t row, ptrdiff_t unit) {
     for (ptrdiff_t r = row; r < row + R; r++)
         for (int p = 0; p < P; p++, dh++)
-            for (int j = 0; j < vectors; j++) finish_unit_backward(s, (*dh)[j], r, unit + (p * PRODUCT_VECTORS + j) * V);
+            for (int j = 0; j < vectors; j++)
+                finish_unit_backward(s, (*dh)[j], r, unit + (p * PRODUCT_VECTORS + j) * V);
 }
 
 /* Asks for what the end of the tile will read, one gate before each term of the sums if there are four: it arrives during

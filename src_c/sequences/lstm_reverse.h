@@ -54,8 +54,7 @@ static int add_reverse_terms(struct term *terms, const struct shape *shape, cons
     const int runs = runs_of(shape);
     const ptrdiff_t width = shape->kernels->product_vectors * shape->kernels->lanes, k = 4 * shape->H / runs;
     for (int run = 0; run < runs; run++)
-        terms[run] = (struct term){
-            (const real *const *)dz, run * shape->ld, 1, k, weights->panels[run], k * width};
+        terms[run] = (struct term){(const real *const *)dz, run * shape->ld, 1, k, weights->panels[run], k * width};
     return runs;
 }
 
