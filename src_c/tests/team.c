@@ -77,8 +77,10 @@ static void check_one_caller(void) {
     for (int threads = 1; threads <= MOST_THREADS; threads++)
         for (int parts = 1; parts <= MOST_PARTS; parts += 3)
             CHECK(run_rounds(threads, parts, 300, parts % 7, 0, &helped) == 0, "%d threads, %d parts", threads, parts);
-    for (int tries = 0; helped == 0 && tries < 200; tries++) run_rounds(2, 2, 2000, 30, 0, &helped);
-    CHECK(helped > 0, "no helper has ever helped");
+    if (clstm_cpu_count() > 1) { /* one processor is that of the caller, who waits for nobody */
+        for (int tries = 0; helped == 0 && tries < 2000; tries++) run_rounds(2, 2, 2000, 30, 0, &helped);
+        CHECK(helped > 0, "no helper has ever helped");
+    }
     CHECK(run_rounds(3, 4, 0, 0, 0, NULL) == 0, "a body that shares nothing");
     struct rounds alone = {.threads = 1, .parts = 4, .count = 20};
     all_rounds(&alone, NULL);
