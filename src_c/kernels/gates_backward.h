@@ -66,7 +66,7 @@ CLSTM_INLINE void prefetch_inputs(const struct gate_rows_backward *s, const int 
 
 CLSTM_INLINE void backward_tile(const struct gate_rows_backward *s, const int R, const int P, const int vectors,
                                 ptrdiff_t row, ptrdiff_t panel) {
-    const struct slice slice = {vectors, 0, vectors};
+    const struct slice slice = {0, vectors};
     const ptrdiff_t unit = panel * PRODUCT_VECTORS * V;
     TILE_SUMS(sums);
     CLSTM_UNROLL for (int i = 0; i < R * P; i++) {

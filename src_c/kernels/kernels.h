@@ -6,6 +6,7 @@
  *
  *     panel[k][j][lane],   j < vectors, lane < V (the lanes of one register)
  *
+ * (where a tile takes a panel in slices, first all k of the first slice, then of the next: tile.h),
  * and panels follow each other; the last may have fewer vectors. In products the vectors are neighbours. For gates,
  * vector j of a panel is gate j (i f g o) of the same V units, so that the four pre-activations of a unit end in four
  * registers of one tile. Where H is no multiple of V, u < V units are left: their panel has the 4 u lanes i f g o,
@@ -142,8 +143,9 @@ struct kernels {
     int product_vectors;    /* vectors in a full panel of `product` */
 
     /* W [4H, k], rows in the order i f g o: rows become lanes, dst[p][k][j][lane] = W[j H + p V + lane][k], and in the
-     * panel of the last u < V units dst[p][k][j u + i] = W[j H + p V + i][k]; lanes left over hold 0. */
-    void (*pack_gates)(real *dst, const real *w, ptrdiff_t ldw, ptrdiff_t hidden, ptrdiff_t k);
+     * panel of the last u < V units dst[p][k][j u + i] = W[j H + p V + i][k]; lanes left over hold 0. Only the panels p
+     * of the range, the first of them at dst. */
+    void (*pack_gates)(real *dst, const real *w, ptrdiff_t ldw, ptrdiff_t hidden, ptrdiff_t k, struct panel_range);
     /* W [out, k]: neighbouring rows of W become neighbouring lanes; panels of product_vectors vectors. */
     void (*pack_rows)(real *dst, const real *w, ptrdiff_t ldw, ptrdiff_t out, ptrdiff_t k);
     /* B [k, columns]: columns are lanes already; panels of product_vectors vectors. */

@@ -25,25 +25,35 @@ static void pack_block_part(real *panel, ptrdiff_t width, const real *const *row
         for (int lane = 0; lane < V; lane++) panel[k * width + lane] = rows[lane] ? rows[lane][k] : 0;
 }
 
-/* One panel: panel[k][lane] = rows[lane][k] for the lanes of `vectors` vectors, of which `lanes` have rows. */
-static void pack_lanes(real *panel, const real *const *rows, ptrdiff_t lanes, ptrdiff_t k, int vectors) {
+/* One slice of a panel: slice[k][lane] = rows[lane][k] for the lanes of `vectors` vectors, of which `lanes` have rows. */
+static void pack_slice(real *slice, const real *const *rows, ptrdiff_t lanes, ptrdiff_t k, int vectors) {
     const ptrdiff_t width = vectors * V;
     for (ptrdiff_t k0 = 0; k0 < k; k0 += PACK_BLOCK) {
         const ptrdiff_t k1 = k - k0 < PACK_BLOCK ? k : k0 + PACK_BLOCK;
         for (ptrdiff_t lane = 0; lane < width; lane += V)
-            if (lane + V <= lanes) pack_block(panel + lane, width, rows + lane, k0, k1);
-            else pack_block_part(panel + lane, width, rows + lane, k0, k1);
+            if (lane + V <= lanes) pack_block(slice + lane, width, rows + lane, k0, k1);
+            else pack_block_part(slice + lane, width, rows + lane, k0, k1);
     }
 }
 
-static void pack_gates(real *dst, const real *w, ptrdiff_t ldw, ptrdiff_t hidden, ptrdiff_t k) {
+/* One panel of `vectors` vectors, slice by slice. */
+static void pack_panel(real *panel, const real *const *rows, ptrdiff_t lanes, ptrdiff_t k, int vectors) {
+    for (int first = 0; first < vectors; first += PRODUCT_VECTORS) {
+        const int left = vectors - first;
+        pack_slice(panel + first * V * k, rows + first * V, lanes - first * V, k,
+                   left < PRODUCT_VECTORS ? left : PRODUCT_VECTORS);
+    }
+}
+
+static void pack_gates(real *dst, const real *w, ptrdiff_t ldw, ptrdiff_t hidden, ptrdiff_t k,
+                       struct panel_range range) {
     const real *rows[4 * V];
-    for (ptrdiff_t unit = 0; unit < hidden; unit += V) {
-        const ptrdiff_t units = hidden - unit < V ? hidden - unit : V;
+    for (ptrdiff_t panel = range.begin; panel < range.end; panel++) {
+        const ptrdiff_t unit = panel * V, units = hidden - unit < V ? hidden - unit : V;
         const int vectors = (int)((4 * units + V - 1) / V);
         for (ptrdiff_t lane = 0; lane < vectors * V; lane++)
             rows[lane] = lane < 4 * units ? w + (lane / units * hidden + unit + lane % units) * ldw : NULL;
-        pack_lanes(dst, rows, 4 * units, k, vectors);
+        pack_panel(dst, rows, 4 * units, k, vectors);
         dst += k * vectors * V;
     }
 }
@@ -55,7 +65,7 @@ static void pack_rows(real *dst, const real *w, ptrdiff_t ldw, ptrdiff_t out, pt
         const int vectors = left < PRODUCT_VECTORS ? (int)left : PRODUCT_VECTORS;
         for (ptrdiff_t lane = 0; lane < vectors * V; lane++)
             rows[lane] = row + lane < out ? w + (row + lane) * ldw : NULL;
-        pack_lanes(dst, rows, out - row, k, vectors);
+        pack_panel(dst, rows, out - row, k, vectors);
         dst += k * vectors * V;
     }
 }

@@ -14,19 +14,20 @@
 /* R P is MAX_ROWS at the most. */
 #define TILE_SUMS(name) vec name[MAX_ROWS][PRODUCT_VECTORS]
 
-/* Vectors `first` .. first + NV - 1 of panels that have WIDTH. */
+/* The vectors `first` .. first + vectors - 1 of a panel. They stand together for all k, slice behind slice, so that each
+ * is read front to back. */
 struct slice {
-    int width, first, vectors;
+    int first, vectors;
 };
 
 /* sums[r P + p][j] += sum over k of row[r][k] panel[p][k][first + j] */
 CLSTM_INLINE void add_term(vec sums[MAX_ROWS][PRODUCT_VECTORS], const int R, const int P, const struct slice slice,
                            const struct term *term, ptrdiff_t row, ptrdiff_t panel) {
-    const real *a[MAX_ROWS], *b = term->panels + panel * term->panel_stride + slice.first * V;
+    const real *a[MAX_ROWS], *b = term->panels + panel * term->panel_stride + slice.first * V * term->k;
     const ptrdiff_t step = term->step, panel_stride = term->panel_stride;
     CLSTM_UNROLL for (int r = 0; r < R; r++) a[r] = term->rows[row + r] + term->offset;
     ptrdiff_t at = 0;
-    for (ptrdiff_t k = 0; k < term->k; k++, at += step, b += slice.width * V) {
+    for (ptrdiff_t k = 0; k < term->k; k++, at += step, b += slice.vectors * V) {
         CLSTM_UNROLL for (int p = 0; p < P; p++) {
             vec w[PRODUCT_VECTORS];
             CLSTM_UNROLL for (int j = 0; j < slice.vectors; j++) w[j] = load(b + p * panel_stride + j * V);
@@ -41,10 +42,10 @@ CLSTM_INLINE void add_term(vec sums[MAX_ROWS][PRODUCT_VECTORS], const int R, con
 }
 
 /* The slices of panels of WIDTH vectors. */
-#define FOR_EACH_SLICE(slice, WIDTH)                                                                      \
-    CLSTM_UNROLL for (struct slice slice = {WIDTH, 0, WIDTH < PRODUCT_VECTORS ? WIDTH : PRODUCT_VECTORS}; \
-                      slice.first < WIDTH;                                                                \
-                      slice.first += PRODUCT_VECTORS,                                                     \
+#define FOR_EACH_SLICE(slice, WIDTH)                                                               \
+    CLSTM_UNROLL for (struct slice slice = {0, WIDTH < PRODUCT_VECTORS ? WIDTH : PRODUCT_VECTORS}; \
+                      slice.first < WIDTH;                                                         \
+                      slice.first += PRODUCT_VECTORS,                                              \
                       slice.vectors = WIDTH - slice.first < PRODUCT_VECTORS ? WIDTH - slice.first : PRODUCT_VECTORS)
 
 /* Rows are cut into tiles of nearly equal height, at most PRODUCT_ROWS: no tile is left with a single row when it need

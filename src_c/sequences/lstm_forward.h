@@ -55,16 +55,17 @@ static void pack_forward_task(void *context, ptrdiff_t task, int worker) {
     const struct shape *shape = pass->shape;
     const struct kernels *kernels = shape->kernels;
     const ptrdiff_t width = input_width(&pass->input), H = shape->H;
+    const struct panel_range all = all_panels(gate_panels(kernels, H));
     if (part < pass->input.segments) {
         const ptrdiff_t before = part == 0 ? 0 : pass->input.width[0];
         pass->packed.input[part] = layer->input[d] + before * 4 * shape->ld;
         kernels->pack_gates(layer->input[d] + before * 4 * shape->ld, (const real *)pass->weights->w_ih + before, width,
-                            H, pass->input.width[part]);
+                            H, pass->input.width[part], all);
     } else if (part == PACK_PARTS - 1) {
         pass->packed.recurrent = layer->recurrent[d];
         pass->packed.bias = layer->bias[d];
-        kernels->pack_gates(layer->recurrent[d], pass->weights->w_hh, H, H, H);
-        if (pass->weights->b) kernels->pack_gates(layer->bias[d], pass->weights->b, 1, H, 1);
+        kernels->pack_gates(layer->recurrent[d], pass->weights->w_hh, H, H, H, all);
+        if (pass->weights->b) kernels->pack_gates(layer->bias[d], pass->weights->b, 1, H, 1, all);
         else memset(layer->bias[d], 0, (size_t)(4 * shape->ld) * sizeof(real));
     }
     (void)worker;

@@ -8,14 +8,10 @@
 #include "layout.h"
 #include "step.h"
 
-enum {
-    GROUP_BYTES = 512 * 1024, /* packed weights of a group, at most: half of a usual second-level cache */
-    COLUMNS = 64              /* gathered at a time: 16 KiB with the widest registers, half of a first-level cache */
-};
+enum { GROUP_BYTES = 512 * 1024 }; /* packed weights of a group, at most: half of a usual second-level cache */
 
 struct step_worker {
     real *input, *recurrent, *bias; /* one group of panels */
-    real *gathered;                 /* [4 V, COLUMNS] */
 };
 
 struct step {
@@ -54,7 +50,6 @@ static void step_lay_out(struct step *step, struct arena *arena, const struct sh
         worker->input = arena_take(arena, times(shape->I, packed), sizeof(real));
         worker->recurrent = arena_take(arena, times(shape->H, packed), sizeof(real));
         worker->bias = arena_take(arena, packed, sizeof(real));
-        worker->gathered = arena_take(arena, 4 * V * COLUMNS, sizeof(real));
     }
 }
 
@@ -70,33 +65,6 @@ clstm_status REAL_NAME(step_size)(const clstm_runtime *runtime, const clstm_lstm
     return CLSTM_OK;
 }
 
-/* One gate panel of W [4H, k], whose rows are gathered first: those of the four gates stand far apart. */
-static void pack_panel(const struct shape *shape, real *panel, const real *w, ptrdiff_t k, ptrdiff_t unit,
-                       real *gathered) {
-    const ptrdiff_t V = shape->kernels->lanes, count = shape->H - unit < V ? shape->H - unit : V;
-    const ptrdiff_t width = (4 * count + V - 1) / V * V; /* of the panel: the last may be narrower */
-    for (ptrdiff_t k0 = 0; k0 < k; k0 += COLUMNS) {
-        const ptrdiff_t columns = k - k0 < COLUMNS ? k - k0 : COLUMNS;
-        for (ptrdiff_t gate = 0; gate < 4; gate++)
-            for (ptrdiff_t lane = 0; lane < count; lane++)
-                memcpy(gathered + (gate * count + lane) * COLUMNS, w + (gate * shape->H + unit + lane) * k + k0,
-                       (size_t)columns * sizeof(real));
-        shape->kernels->pack_gates(panel + k0 * width, gathered, COLUMNS, count, columns);
-    }
-}
-
-/* The panels [first, end) of W. */
-static void pack_group(const struct step *step, real *panels, const real *w, ptrdiff_t k, ptrdiff_t first,
-                       ptrdiff_t end, real *gathered) {
-    const ptrdiff_t V = step->shape.kernels->lanes;
-    if (end - first == step->panels) {
-        step->shape.kernels->pack_gates(panels, w, k, step->shape.H, k);
-        return;
-    }
-    for (ptrdiff_t panel = first; panel < end; panel++, panels += k * 4 * V)
-        pack_panel(&step->shape, panels, w, k, panel * V, gathered);
-}
-
 static void step_task(void *context, ptrdiff_t task, int worker) {
     const struct step *step = context;
     const struct step_worker *own = &step->worker[worker];
@@ -104,9 +72,11 @@ static void step_task(void *context, ptrdiff_t task, int worker) {
     const ptrdiff_t end = first + step->group < step->panels ? first + step->group : step->panels;
     const ptrdiff_t units = end * V < H ? (end - first) * V : H - first * V;
     const clstm_weights *weights = step->weights;
-    pack_group(step, own->input, weights->w_ih, I, first, end, own->gathered);
-    pack_group(step, own->recurrent, weights->w_hh, H, first, end, own->gathered);
-    if (weights->b) pack_group(step, own->bias, weights->b, 1, first, end, own->gathered);
+    const struct kernels *kernels = step->shape.kernels;
+    const struct panel_range group = {.begin = first, .end = end};
+    kernels->pack_gates(own->input, weights->w_ih, I, H, I, group);
+    kernels->pack_gates(own->recurrent, weights->w_hh, H, H, H, group);
+    if (weights->b) kernels->pack_gates(own->bias, weights->b, 1, H, 1, group);
     else memset(own->bias, 0, (size_t)((end - first) * 4 * V) * sizeof(real));
     const struct gate_rows rows = {
         .rows = step->N,
@@ -116,12 +86,12 @@ static void step_task(void *context, ptrdiff_t task, int worker) {
         .term = {{.rows = step->x, .step = 1, .k = I, .panels = own->input, .panel_stride = I * 4 * V},
                  {.rows = step->h, .step = 1, .k = H, .panels = own->recurrent, .panel_stride = H * 4 * V}},
         .bias = own->bias,
-        .panels = gate_panels(step->shape.kernels, units),
+        .panels = gate_panels(kernels, units),
         .c_prev = step->c + first * V,
         .c = step->c + first * V,
         .h = step->h_next + first * V,
     };
-    step->shape.kernels->gate_rows(&rows, all_panels(rows.panels));
+    kernels->gate_rows(&rows, all_panels(rows.panels));
 }
 
 void REAL_NAME(step)(const clstm_runtime *runtime, const clstm_lstm *lstm, ptrdiff_t N, const clstm_weights *weights,

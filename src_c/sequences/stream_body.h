@@ -154,11 +154,12 @@ void REAL_NAME(stream_load)(const clstm_runtime *runtime, const clstm_lstm *lstm
 void REAL_NAME(stream_reload)(struct stream_head *head, const clstm_weights *weights) {
     const struct stream *stream = (struct stream *)head;
     const ptrdiff_t H = stream->H;
+    const struct panel_range all = all_panels(stream->panels);
     for (ptrdiff_t l = 0; l < stream->L; l++) {
         const struct stream_layer *layer = &stream->layer[l];
-        stream->kernels->pack_gates(layer->input, weights[l].w_ih, layer->width, H, layer->width);
-        stream->kernels->pack_gates(layer->recurrent, weights[l].w_hh, H, H, H);
-        if (weights[l].b) stream->kernels->pack_gates(layer->bias, weights[l].b, 1, H, 1);
+        stream->kernels->pack_gates(layer->input, weights[l].w_ih, layer->width, H, layer->width, all);
+        stream->kernels->pack_gates(layer->recurrent, weights[l].w_hh, H, H, H, all);
+        if (weights[l].b) stream->kernels->pack_gates(layer->bias, weights[l].b, 1, H, 1, all);
         else memset(layer->bias, 0, (size_t)(4 * stream->ld) * sizeof(real));
     }
 }
