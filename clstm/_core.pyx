@@ -10,10 +10,9 @@ fit is a mistake of clstm itself, and the short error is only there so that no s
     A tape keeps the copy of the forward call: backward has to run with the settings of its tape. A stream keeps the
     copy of the moment it was made.
 (c) Nothing else is kept between calls, so that any number of threads may use the same objects; but for two buffers in
-    each stack, which a call takes out and puts back, and others do without meanwhile: the working memory of a single
-    step, and the memory of the tape that backward used up last. A tape is large, and to get fresh pages for it in each
-    step of training takes up to a fourteenth of the time. Inference lets go of it. (To keep the working memory for
-    whole sequences was measured to bring nothing.)
+    each stack, which a call takes out and puts back, and others do without meanwhile: working memory, and the memory of
+    the tape that backward used up last. To get fresh pages for them in each step of training takes up to a tenth of
+    the time. A call that needs far less lets go of them, and inference of the tape.
 (d) The GIL is released around each call of the core, but not around a single step that takes less than some ten
     microseconds: a Python thread that waits for it would get it then, and may keep it for five milliseconds, which is
     ten thousand times as long as the step of a small layer.
@@ -196,6 +195,10 @@ cdef void *aligned(object memory) except NULL:
     cdef void *data = view.buf
     PyBuffer_Release(&view)
     return <void *>((<size_t>data + 63) & ~<size_t>63)
+
+
+cdef enum:
+    LITTLE_MEMORY = 1 << 20  # bytes that are not worth a thought
 
 
 @cython.final

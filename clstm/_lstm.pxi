@@ -119,8 +119,7 @@ cdef class LSTMStack:
             y, "y", self.kind, batch, self.lstm.directions * self.lstm.hidden_size, True)
         cdef clstm_state initial = self.state(h0, c0, batch.N, False), final = self.state(h, c, batch.N, True)
         cdef clstm_lstm_bytes sizes = self.sizes(runtime, batch)
-        scratch = memory(sizes.forward if keep else sizes.infer)
-        cdef void *scratch_ = aligned(scratch)
+        cdef Scratch scratch = self.take_scratch(sizes.forward if keep else sizes.infer)
         cdef void *tape_ = NULL
         cdef LSTMTape tape = None
         tape_memory = self.tape_memory(sizes.tape if keep else 0)
@@ -134,10 +133,12 @@ cdef class LSTMStack:
         with nogil:
             if keep:
                 status = clstm_lstm_forward(
-                    &runtime, &self.lstm, &batch, weights, x_, initial, y_, final, tape_, scratch_)
+                    &runtime, &self.lstm, &batch, weights, x_, initial, y_, final, tape_, scratch.data)
             else:
-                status = clstm_lstm_infer(&runtime, &self.lstm, &batch, weights, x_, initial, y_, final, scratch_)
+                status = clstm_lstm_infer(&runtime, &self.lstm, &batch, weights, x_, initial, y_, final,
+                                          scratch.data)
         PyMem_Free(weights)
+        self.give_back(scratch)
         check(status)
         return tape
 
@@ -151,8 +152,7 @@ cdef class LSTMStack:
             dy, "dy", self.kind, tape.batch, self.lstm.directions * self.lstm.hidden_size)
         cdef clstm_state final = self.state(dh, dc, tape.batch.N, False)
         cdef clstm_state initial = self.state(dh0, dc0, tape.batch.N, True)
-        scratch = memory(self.sizes(tape.runtime, tape.batch).backward)
-        cdef void *scratch_ = aligned(scratch)
+        cdef Scratch scratch = self.take_scratch(self.sizes(tape.runtime, tape.batch).backward)
         cdef void *tape_ = aligned(tape.memory)
         cdef clstm_weights *weights = self.weights(flat)
         cdef clstm_gradients *gradients = NULL
@@ -161,10 +161,11 @@ cdef class LSTMStack:
             gradients = self.gradients(grads)
             with nogil:
                 status = clstm_lstm_backward(&tape.runtime, &self.lstm, &tape.batch, weights, x_, dy_, final, dx_,
-                                             initial, gradients, tape_, scratch_)
+                                             initial, gradients, tape_, scratch.data)
         finally:
             PyMem_Free(weights)
             PyMem_Free(gradients)
+            self.give_back(scratch)
         check(status)
         with cython.critical_section(self):
             self.used_tape, tape.memory = tape.memory, None
@@ -202,11 +203,12 @@ cdef class LSTMStack:
         return 4 * H * width * itemsize_of(self.kind)
 
     cdef Scratch take_scratch(self, size_t size):
-        """The spare one if it is there and large enough, otherwise a new one."""
+        """The spare one if it is there, large enough and not much too large, otherwise a new one."""
         cdef Scratch scratch
         with cython.critical_section(self):
             scratch, self.spare = self.spare, None
-        if scratch is None or scratch.size < size:
+        if scratch is None or scratch.size < size or scratch.size // 8 > size + LITTLE_MEMORY:
+            scratch = None  # before more is asked for
             scratch = Scratch(size)
         return scratch
 

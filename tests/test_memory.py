@@ -31,9 +31,10 @@ def peak_of(call):
         tracemalloc.stop()
 
 
-def growth(call, T=400):
-    """Bytes for each further step, of a call with T and with 3 T steps."""
-    (short, _), (long, _) = (peak_of(lambda steps=steps: call(steps)) for steps in (T, 3 * T))
+def growth(prepare, T=400):
+    """Bytes for each further step, of calls with T and with 3 T steps; `prepare(steps)` gives the call."""
+    peak_of(prepare(T))  # the first of all calls makes what is made once
+    (short, _), (long, _) = (peak_of(prepare(steps)) for steps in (T, 3 * T))
     return (long - short) / (2 * T)
 
 
@@ -41,42 +42,69 @@ def sequences(T, dtype, features=I):
     return np.zeros((N, T, features), dtype)
 
 
+def layer(**options):
+    """A new one: a layer keeps working memory for its next call."""
+    return clstm.LSTM(I, H, rng=0, **options)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("bidirectional", [False, True])
 def test_training_keeps_gates_c_and_h_and_nothing_else(dtype, bidirectional):
     D, itemsize = 1 + bidirectional, np.dtype(dtype).itemsize
-    lstm = clstm.LSTM(I, H, bidirectional=bidirectional, dtype=dtype, rng=0)
+
+    def prepare(T):
+        lstm, x = layer(bidirectional=bidirectional, dtype=dtype), sequences(T, dtype)
+        return lambda: lstm.forward(x)
+
     y, tape = N * D * H * itemsize, N * D * 6 * H * itemsize
-    assert growth(lambda T: lstm.forward(sequences(T, dtype))) == pytest.approx(
-        y + tape + N * I * itemsize + 16, abs=2
-    )  # x, made in the call; and the plan: how many rows are alive, and where the step stands
+    plan = 16  # how many rows are alive, and where the step stands
+    assert growth(prepare) == pytest.approx(y + tape + plan, abs=2)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_backward_of_a_layer_needs_nothing_that_grows_but_dx(dtype):
-    lstm = clstm.LSTM(I, H, dtype=dtype, rng=0)
-    grads = lstm.zeros_like_parameters()[1]
-    used = []
-    for T in (10, 400, 1200):  # the first of all calls makes what is made once
-        x, dy = sequences(T, dtype), sequences(T, dtype, H)
-        tape = lstm.forward(x)[2]
-        used.append(peak_of(lambda x=x, dy=dy, tape=tape: lstm.backward(tape, dy, grads=grads))[0])
-    assert (used[2] - used[1]) / 800 == pytest.approx(N * I * np.dtype(dtype).itemsize, abs=2)
+    def prepare(T):
+        lstm, x, dy = layer(dtype=dtype), sequences(T, dtype), sequences(T, dtype, H)
+        tape, grads = lstm.forward(x)[2], lstm.zeros_like_parameters()[1]
+        return lambda: lstm.backward(tape, dy, grads=grads)
+
+    assert growth(prepare) == pytest.approx(N * I * np.dtype(dtype).itemsize, abs=2)
 
 
 @pytest.mark.parametrize("num_layers", [1, 2, 5])
 def test_inference_keeps_no_tape(num_layers):
-    lstm = clstm.LSTM(I, H, num_layers=num_layers, rng=0)
+    def prepare(T):
+        lstm, x = layer(num_layers=num_layers), sequences(T, "float32")
+        return lambda: lstm(x)
+
     between = 0 if num_layers == 1 else 2 * N * H * 4
-    assert growth(lambda T: lstm(sequences(T, "float32"))) == pytest.approx(N * H * 4 + N * I * 4 + 16 + between, abs=2)
+    assert growth(prepare) == pytest.approx(N * H * 4 + 16 + between, abs=2)
 
 
 def test_of_short_sequences_only_their_steps_are_kept():
-    lstm = clstm.LSTM(I, H, rng=0)
     x = sequences(1000, "float32")
-    full, _ = peak_of(lambda: lstm.forward(x))
-    short, _ = peak_of(lambda: lstm.forward(x, lengths=[1000, 10, 10, 10]))
-    assert full - short == pytest.approx(3 * 990 * 6 * H * 4, rel=0.001)
+    first, second = layer(), layer()
+    full, _ = peak_of(lambda: first.forward(x))
+    short, _ = peak_of(lambda: second.forward(x, lengths=[1000, 10, 10, 10]))
+    assert full - short == pytest.approx(3 * 990 * 6 * H * 4, rel=0.002)
+
+
+def test_the_next_call_uses_the_working_memory_of_the_last_but_not_one_that_is_far_too_large():
+    x = sequences(20_000, "float32")
+    between = 2 * x.shape[1] * N * H * 4  # outputs of layers, of a call with several
+    lstm = layer(num_layers=2)
+    large, _ = peak_of(lambda: lstm(x))
+    again, _ = peak_of(lambda: lstm(x))
+    assert again < large - between + SMALL
+    lstm = layer(num_layers=2)
+    tracemalloc.start()
+    try:
+        lstm(x)
+        held = tracemalloc.get_traced_memory()[0]
+        lstm(x[:, :10])
+        assert held > between > tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
 
 
 def test_the_next_step_of_training_uses_the_tape_of_the_last():

@@ -121,13 +121,13 @@ static inline int threads_for(const clstm_runtime *runtime, double operations) {
     return worth >= runtime->threads ? runtime->threads : worth < 1 ? 1 : (int)worth;
 }
 
-/* Threads that pack the weights of one layer: moving a number is like a few operations. */
+/* Threads that pack the weights of one layer: moving a number takes as long as some thirty operations. */
 static inline double layer_weights(const struct shape *shape, ptrdiff_t layer) {
     return 4.0 * (double)shape->H * (double)(layer_width(shape, layer) + shape->H) * (double)shape->D;
 }
 
 static inline int pack_threads(const struct shape *shape, ptrdiff_t layer) {
-    return threads_for(shape->runtime, 10 * layer_weights(shape, layer));
+    return threads_for(shape->runtime, 30 * layer_weights(shape, layer));
 }
 
 /* Floating-point operations of the products of one layer, forward. */
