@@ -19,7 +19,8 @@
  * gradient is not wanted and not computed.
  *
  * Errors. Functions return a status; CLSTM_OK is 0. On any other status nothing was written. Indices and sizes are
- * checked; pointers are trusted. Numbers are not inspected: NaN and infinities are data and propagate.
+ * checked; pointers are trusted. Numbers are not inspected: NaN and infinities are data and propagate. LSTM functions
+ * take denormal numbers for zero and make none, so that a state that fades away does not slow them down.
  *
  * Threads. Every function may be called from several threads at once, on disjoint outputs. A call uses up to
  * runtime->threads threads of one pool that all calls share; a call that finds the pool busy works alone. Results are

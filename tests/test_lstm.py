@@ -737,3 +737,21 @@ def test_names_and_shapes_of_parameters():
     }
     assert list(clstm.LSTM(3, 4, bias=False).parameters()) == ["weight_ih_l0", "weight_hh_l0"]
     assert list(clstm.LSTMCell(3, 4).parameters()) == ["weight_ih", "weight_hh", "bias"]
+
+
+# Numbers that fade away
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+def test_denormal_numbers_are_zero_inside_and_only_there(machine, dtype):
+    least = np.finfo(dtype).tiny
+    lstm = clstm.LSTM(3, 17, dtype=dtype, rng=0)
+    x, dy = np.full((2, 5, 3), least / 4), np.full((2, 5, 17), least / 4)
+    assert x.dtype.type(least) / 4 > 0
+    for faint, nothing in ((x, np.zeros_like(x)), (-x, np.zeros_like(x))):
+        (y, final, tape), (y_0, final_0, tape_0) = lstm.forward(faint), lstm.forward(nothing)
+        same_results((y, final), (y_0, final_0))
+        same_results(lstm(faint), lstm(nothing))
+        same_results(lstm.backward(tape, dy), lstm.backward(tape_0, np.zeros_like(dy)))
+        same_bits(lstm.stream(batch=2).step(faint[:, 0]), lstm.stream(batch=2).step(nothing[:, 0]))
+    assert np.asarray(least, dtype) / 4 > 0  # afterwards, the mode is what it was

@@ -1,6 +1,7 @@
 /* Public entry points of the LSTM: arguments are checked here, once, before anything is written. */
 #include "lstm.h"
 
+#include "../ground/processor.h"
 #include "check.h"
 #include "plan.h"
 
@@ -32,8 +33,10 @@ clstm_status clstm_lstm_forward(const clstm_runtime *runtime, const clstm_lstm *
                                 clstm_state final, void *tape, void *scratch) {
     const clstm_status status = check_call(runtime, lstm, batch);
     if (status) return status;
+    const float_mode mode = float_mode_flush();
     (lstm->dtype == CLSTM_F32 ? lstm_forward_f32 : lstm_forward_f64)(runtime, lstm, batch, weights, x, initial, y,
                                                                      final, tape, scratch);
+    float_mode_set(mode);
     return CLSTM_OK;
 }
 
@@ -42,8 +45,10 @@ clstm_status clstm_lstm_infer(const clstm_runtime *runtime, const clstm_lstm *ls
                               clstm_state final, void *scratch) {
     const clstm_status status = check_call(runtime, lstm, batch);
     if (status) return status;
+    const float_mode mode = float_mode_flush();
     (lstm->dtype == CLSTM_F32 ? lstm_infer_f32 : lstm_infer_f64)(runtime, lstm, batch, weights, x, initial, y, final,
                                                                  scratch);
+    float_mode_set(mode);
     return CLSTM_OK;
 }
 
@@ -53,8 +58,10 @@ clstm_status clstm_lstm_backward(const clstm_runtime *runtime, const clstm_lstm 
                                  void *scratch) {
     const clstm_status status = check_call(runtime, lstm, batch);
     if (status) return status;
+    const float_mode mode = float_mode_flush();
     (lstm->dtype == CLSTM_F32 ? lstm_backward_f32 : lstm_backward_f64)(runtime, lstm, batch, weights, x, dy, dfinal, dx,
                                                                        dinitial, grads, tape, scratch);
+    float_mode_set(mode);
     return CLSTM_OK;
 }
 

@@ -1,6 +1,7 @@
 /* Public entry points of the single step: arguments are checked here. A BLAS gets the step as a sequence with T = 1. */
 #include "step.h"
 
+#include "../ground/processor.h"
 #include "check.h"
 #include "lstm.h"
 
@@ -28,6 +29,8 @@ clstm_status clstm_lstm_step(const clstm_runtime *runtime, const clstm_lstm *lst
         return clstm_lstm_infer(runtime, lstm, &(clstm_batch){N, 1, NULL}, weights,
                                 (clstm_sequence){(void *)x, stride_x, lstm->input_size}, initial, (clstm_sequence){0},
                                 final, scratch);
+    const float_mode mode = float_mode_flush();
     (lstm->dtype == CLSTM_F32 ? step_f32 : step_f64)(runtime, lstm, N, weights, x, stride_x, initial, final, scratch);
+    float_mode_set(mode);
     return CLSTM_OK;
 }

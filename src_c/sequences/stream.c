@@ -1,6 +1,7 @@
 /* Public entry points of streams: arguments are checked here, and the one flag that keeps two threads apart. */
 #include "stream.h"
 
+#include "../ground/processor.h"
 #include "check.h"
 #include "lstm.h"
 
@@ -58,6 +59,8 @@ clstm_status clstm_stream_state(void *memory, clstm_state state) {
 clstm_status clstm_stream_step(void *memory, const void *x, ptrdiff_t stride_x, void *y, ptrdiff_t stride_y) {
     struct stream_head *stream = stream_in(memory);
     if (!enter(stream)) return CLSTM_IN_USE;
+    const float_mode mode = float_mode_flush();
     (stream->dtype == CLSTM_F32 ? stream_step_f32 : stream_step_f64)(stream, x, stride_x, y, stride_y);
+    float_mode_set(mode);
     return leave(stream);
 }
