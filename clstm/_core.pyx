@@ -11,8 +11,8 @@ fit is a mistake of clstm itself, and the short error is only there so that no s
     copy of the moment it was made.
 (c) Nothing else is kept between calls, so that any number of threads may use the same objects; but for two buffers in
     each stack, which a call takes out and puts back, and others do without meanwhile: working memory, and the memory of
-    the tape that backward used up last. To get fresh pages for them in each step of training takes up to a tenth of
-    the time. A call that needs far less lets go of them, and inference of the tape.
+    the tape that backward used up last. To get fresh pages for them in each step of training takes 4 to 7 % of the
+    time. A call that needs far less lets go of them, and inference of the tape.
 (d) The GIL is released around each call of the core, but not around a single step that takes less than some ten
     microseconds: a Python thread that waits for it would get it then, and may keep it for five milliseconds, which is
     ten thousand times as long as the step of a small layer.

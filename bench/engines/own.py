@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from .base import Engine, NotAvailable, array_of
+from .base import Engine, array_of
 
 LEARNING_RATE = 1e-3  # of all engines that train epochs
 CLIP_NORM = 1.0
@@ -65,8 +65,6 @@ class Clstm(Engine):
 
     def step(self, row, data):
         layer = self.layer(row, data.weights)
-        if not hasattr(layer, "stream"):
-            raise NotAvailable("this version of clstm has no LSTM.stream")
         step, x = layer.stream(batch=1).step, data.x[0].copy()
         return partial(step, x), array_of("h", np.array)
 

@@ -97,20 +97,22 @@ static void await_seat(struct clstm_team *team, struct seat *seat) {
 }
 
 void clstm_team_share(struct clstm_team *team, ptrdiff_t parts, clstm_task *run, void *context) {
-    ptrdiff_t left = parts;
-    uint32_t helping = 0; /* seats that have a part, as bits */
+    const int seats = team ? team->seats : 0;
+    uint32_t helped = 0; /* seats that had a part, as bits */
     if (team) {
         team->run = run;
         team->context = context;
-        for (int i = 0; i < team->seats && left > 1; i++) {
+    }
+    for (ptrdiff_t left = parts; left > 0;) {
+        for (int i = 0; i < seats && left > 1; i++) {
             if (!change(&team->seat[i], READY, WORKING + (uint32_t)(left - 1))) continue;
-            helping |= UINT32_C(1) << i;
+            helped |= UINT32_C(1) << i;
             left--;
         }
+        run(context, --left, 0);
     }
-    for (ptrdiff_t part = 0; part < left; part++) run(context, part, 0);
-    for (int i = 0; helping >> i; i++)
-        if (helping >> i & 1) await_seat(team, &team->seat[i]);
+    for (int i = 0; helped >> i; i++)
+        if (helped >> i & 1) await_seat(team, &team->seat[i]);
 }
 
 static void team_task(void *context, ptrdiff_t task, int worker) {

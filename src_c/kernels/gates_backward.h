@@ -55,10 +55,10 @@ CLSTM_NOINLINE void finish_tile_backward(const struct gate_rows_backward *s, vec
 CLSTM_INLINE void prefetch_inputs(const struct gate_rows_backward *s, const int R, const int vectors, ptrdiff_t row,
                                   ptrdiff_t unit, int gate) {
     CLSTM_UNROLL for (int r = 0; r < R; r++) {
-        const ptrdiff_t at = (row + r) * s->ld + unit;
+        const real *gates = s->gates + (row + r) * 4 * s->ld + gate * s->ld + unit;
         CLSTM_UNROLL for (int j = 0; j < vectors * V; j += 64 / (int)sizeof(real)) {
-            __builtin_prefetch(s->gates + 4 * at - 3 * unit + gate * s->ld + j, 1);
-            if (gate == 1) __builtin_prefetch(s->c_prev + at + j);
+            __builtin_prefetch(gates + j, 1);
+            if (gate == 1) __builtin_prefetch(s->c_prev + (row + r) * s->ld + unit + j);
             if (gate == 2 && s->dy) __builtin_prefetch(s->dy[row + r] + unit + j);
         }
     }

@@ -202,6 +202,13 @@ static inline struct panel_range all_panels(struct panels panels) {
     return (struct panel_range){.end = panel_count(panels)};
 }
 
+/* Part `part` of `parts` of a range of panels. */
+static inline struct panel_range part_of(struct panel_range range, ptrdiff_t part, ptrdiff_t parts) {
+    const ptrdiff_t count = range.end - range.begin;
+    return (struct panel_range){range.begin + part * count / parts, range.begin + (part + 1) * count / parts,
+                                range.backwards};
+}
+
 /* The kernels of an instruction set that clstm_isa_available() has allowed. */
 static inline const struct kernels *kernels_of(clstm_isa isa) {
 #if defined(__x86_64__) || defined(_M_X64)

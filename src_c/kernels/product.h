@@ -1,5 +1,5 @@
 /* C = bias + A B, or C += A B, over packed panels. Panels outside, rows inside: a panel stays in the nearest cache
- * while all rows slice over it. */
+ * while all rows pass over it. */
 #ifndef CLSTM_PRODUCT_H
 #define CLSTM_PRODUCT_H
 

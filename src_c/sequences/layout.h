@@ -122,18 +122,29 @@ static inline int threads_for(const clstm_runtime *runtime, double operations) {
 }
 
 /* Threads that pack the weights of one layer: moving a number takes as long as some thirty operations. */
-static inline double layer_weights(const struct shape *shape, ptrdiff_t layer) {
-    return 4.0 * (double)shape->H * (double)(layer_width(shape, layer) + shape->H) * (double)shape->D;
-}
-
 static inline int pack_threads(const struct shape *shape, ptrdiff_t layer) {
-    return threads_for(shape->runtime, 30 * layer_weights(shape, layer));
+    const double rows = 4.0 * (double)shape->H * (double)shape->D;
+    return threads_for(shape->runtime, 30 * rows * (double)(layer_width(shape, layer) + shape->H));
 }
 
 /* Floating-point operations of the products of one layer, forward. */
 static inline double layer_operations(const struct shape *shape, const struct plan *plan, ptrdiff_t layer) {
     return 8.0 * (double)shape->H * (double)(layer_width(shape, layer) + shape->H) * (double)plan->rows *
            (double)shape->D;
+}
+
+/* A step of some rows whose panels are shared by threads. */
+struct shared_step {
+    const struct kernels *kernels;
+    const struct gate_rows *step;
+    struct panel_range range;
+    ptrdiff_t parts;
+};
+
+static inline void shared_step_task(void *context, ptrdiff_t part, int worker) {
+    const struct shared_step *shared = context;
+    shared->kernels->gate_rows(shared->step, part_of(shared->range, part, shared->parts));
+    (void)worker;
 }
 
 #endif

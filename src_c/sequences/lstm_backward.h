@@ -200,10 +200,17 @@ static void pack_backward_task(void *context, ptrdiff_t task, int worker) {
     (void)worker;
 }
 
-static void recurrence_task(void *context, ptrdiff_t task, int worker) {
-    const struct backward_layer *layer = context;
+static void run_recurrence(const struct backward_layer *layer, ptrdiff_t task, int worker, struct clstm_team *team) {
     const struct range rows = block_of_rows(layer->plan, task % layer->blocks, layer->blocks);
-    reverse_rows(&layer->pass[task / layer->blocks], &layer->worker[worker].reverse, rows, layer->s0, layer->s1);
+    reverse_rows(&layer->pass[task / layer->blocks], &layer->worker[worker].reverse, rows, layer->s0, layer->s1, team);
+}
+
+static void recurrence_task(void *context, ptrdiff_t task, int worker) { run_recurrence(context, task, worker, NULL); }
+
+/* All tasks where threads share the units of each step. */
+static void recurrence_body(void *context, struct clstm_team *team) {
+    const struct backward_layer *layer = context;
+    for (ptrdiff_t task = 0; task < layer->blocks * layer->shape->D; task++) run_recurrence(layer, task, 0, team);
 }
 
 static ptrdiff_t weight_tasks(const struct backward_layer *layer) {
@@ -243,13 +250,6 @@ static ptrdiff_t chunks_at_once(const struct shape *shape, int threads) {
     enum { SHARED_CACHE = 8 << 20 };
     const ptrdiff_t bytes = OUTER_CHUNK * 4 * shape->ld * (ptrdiff_t)sizeof(real);
     return threads == 1 ? 1 : SHARED_CACHE / bytes;
-}
-
-/* A chunk's recurrence where threads share the units of each step. */
-static void recurrence_body(void *context, struct clstm_team *team) {
-    struct backward_layer *layer = context;
-    for (int d = 0; d < layer->shape->D; d++) layer->pass[d].team = team;
-    for (ptrdiff_t task = 0; task < layer->blocks * layer->shape->D; task++) recurrence_task(layer, task, 0);
 }
 
 static void run_chunks(struct backward_layer *layer, int threads, int batched) {

@@ -109,13 +109,6 @@ static int split_of(const struct shape *shape, const struct plan *plan, int thre
     return split < 2 || most < 2 ? 1 : split < most ? split : (int)most;
 }
 
-/* Part `part` of `parts` of a range of panels. */
-static struct panel_range part_of(struct panel_range range, ptrdiff_t part, ptrdiff_t parts) {
-    const ptrdiff_t count = range.end - range.begin;
-    return (struct panel_range){range.begin + part * count / parts, range.begin + (part + 1) * count / parts,
-                                range.backwards};
-}
-
 struct split_product {
     const struct kernels *kernels;
     const struct product *product;
@@ -125,19 +118,6 @@ struct split_product {
 static void split_product_task(void *context, ptrdiff_t part, int worker) {
     const struct split_product *split = context;
     split->kernels->product(split->product, part_of(all_panels(split->product->panels), part, split->parts));
-    (void)worker;
-}
-
-struct split_step {
-    const struct kernels *kernels;
-    const struct gate_rows *step;
-    struct panel_range range;
-    ptrdiff_t parts;
-};
-
-static void split_step_task(void *context, ptrdiff_t part, int worker) {
-    const struct split_step *split = context;
-    split->kernels->gate_rows(split->step, part_of(split->range, part, split->parts));
     (void)worker;
 }
 
@@ -158,9 +138,9 @@ static struct term input_term(const struct pass *pass, const struct pass_scratch
     };
 }
 
-/* z of the steps [s0, s1) = b + w_ih x. In a ring the z of the chunk stand one after another in scratch->z. */
-static ptrdiff_t find_chunk(const struct pass *pass, struct pass_scratch *scratch, struct range range, ptrdiff_t s0,
-                            ptrdiff_t s1) {
+/* Where x and z of the steps [s0, s1) stand; in a ring the z of the chunk follow each other in scratch->z. */
+static void find_chunk(const struct pass *pass, struct pass_scratch *scratch, struct range range, ptrdiff_t s0,
+                       ptrdiff_t s1) {
     const ptrdiff_t stride = 4 * pass->shape->ld;
     ptrdiff_t rows = 0;
     for (ptrdiff_t s = s0; s < s1; s++) {
@@ -170,9 +150,9 @@ static ptrdiff_t find_chunk(const struct pass *pass, struct pass_scratch *scratc
         for (ptrdiff_t i = 0; i < n; i++) scratch->z_rows[rows + i] = z + i * stride;
         rows += n;
     }
-    return rows;
 }
 
+/* z = b + w_ih x of these rows. */
 static void project_native(const struct pass *pass, const struct pass_scratch *scratch, ptrdiff_t rows) {
     struct product product = {
         .rows = rows,
@@ -258,9 +238,9 @@ static void pass_step(const struct pass *pass, struct pass_scratch *scratch, str
             .panel_stride = shape->H * 4 * shape->kernels->lanes,
         };
     }
-    struct split_step split = {shape->kernels, &step, all_panels(step.panels), pass->split};
-    split.range.backwards = n <= FEW_ROWS && (s & 1);
-    clstm_team_share(team, split.parts, split_step_task, &split);
+    struct shared_step shared = {shape->kernels, &step, all_panels(step.panels), pass->split};
+    shared.range.backwards = n <= FEW_ROWS && (s & 1);
+    clstm_team_share(team, shared.parts, shared_step_task, &shared);
 }
 
 /* Whether the input product is part of each step: when both packed matrices stay in a core's second-level cache and

@@ -62,8 +62,7 @@ struct reverse_pass {
     const struct shape *shape;
     const struct plan *plan;
     int reverse;
-    int split;               /* threads that share the units of a step; 1: none, ranges of rows go to threads */
-    struct clstm_team *team; /* these threads */
+    int split; /* threads that share the units of a step; 1: none, ranges of rows go to threads */
     struct layer_tape tape;
     struct input input; /* what the layer read */
     struct located dy;  /* gradient of its outputs: H elements of each row; base NULL: zero */
@@ -172,7 +171,7 @@ static void split_backward_task(void *context, ptrdiff_t part, int worker) {
 /* Gates of step s become dz in the rows [r0, r0 + n). Their dh comes from the dz of step s + 1 if `carried`, else
  * from memory. */
 static void reverse_step(const struct reverse_pass *pass, struct reverse_scratch *scratch, ptrdiff_t s, ptrdiff_t r0,
-                         ptrdiff_t n, int carried) {
+                         ptrdiff_t n, int carried, struct clstm_team *team) {
     const struct shape *shape = pass->shape;
     const struct plan *plan = pass->plan;
     const ptrdiff_t ld = shape->ld;
@@ -201,20 +200,19 @@ static void reverse_step(const struct reverse_pass *pass, struct reverse_scratch
         step.panels = product_panels(shape->kernels, step.first_unit);
         multiply_rest(shape, n, 1, (real *const *[]){scratch->dz}, &recurrent, scratch->dh);
     }
-    struct split_backward split = {shape->kernels, &step, all_panels(step.panels), 1};
+    struct split_backward split = {shape->kernels, &step, all_panels(step.panels), carried ? pass->split : 1};
     split.range.backwards = n <= FEW_ROWS && (s & 1);
-    if (split.range.end > 0) split.parts = pass->split < split.range.end ? pass->split : split.range.end;
-    clstm_team_share(pass->team, split.parts, split_backward_task, &split);
+    clstm_team_share(team, split.parts, split_backward_task, &split);
 }
 
 /* The steps [s0, s1) of a range of rows, from the last to the first; after step 0, dh becomes that of the start. */
 static void reverse_rows(const struct reverse_pass *pass, struct reverse_scratch *scratch, struct range range,
-                         ptrdiff_t s0, ptrdiff_t s1) {
+                         ptrdiff_t s0, ptrdiff_t s1, struct clstm_team *team) {
     const struct plan *plan = pass->plan;
     for (ptrdiff_t s = s1 - 1; s >= s0; s--) {
         const ptrdiff_t n = rows_alive(plan, range, s), longer = s + 1 < plan->T ? rows_alive(plan, range, s + 1) : 0;
-        reverse_step(pass, scratch, s, range.r0, longer, 1);
-        reverse_step(pass, scratch, s, range.r0 + longer, n - longer, 0);
+        reverse_step(pass, scratch, s, range.r0, longer, 1, team);
+        reverse_step(pass, scratch, s, range.r0 + longer, n - longer, 0, team);
     }
     const ptrdiff_t n = rows_alive(plan, range, 0);
     if (s0 == 0 && n > 0) carry(pass, scratch, 0, range.r0, n);

@@ -28,7 +28,7 @@ struct outer {
     ptrdiff_t segment_width[OUTER_SEGMENTS];
     const void *source;
     void (*find)(const void *source, ptrdiff_t q0, ptrdiff_t n, real **left, real **right[OUTER_SEGMENTS]);
-    /* C transposed, in panels of `panel` rows m each: [M / panel][padded(K)][panel], readable to whole vectors. */
+    /* C transposed, in panels of `panel` rows m each: [M / panel][outer_depth][panel]. */
     real *sums;
     ptrdiff_t panel;
 };
@@ -57,14 +57,19 @@ static inline ptrdiff_t outer_panel_width(const struct kernels *kernels, int bla
     return blas ? padded(height) : kernels->product_vectors * kernels->lanes;
 }
 
+/* Rows k of a panel of `sums`: whole vectors can be read from any column on, by which add_transposed reads. */
+static inline ptrdiff_t outer_depth(const struct kernels *kernels, ptrdiff_t columns) {
+    return columns + kernels->lanes - 1;
+}
+
 /* Elements of `sums`. */
 static inline ptrdiff_t outer_sums(const struct kernels *kernels, int blas, ptrdiff_t height, ptrdiff_t columns) {
     const ptrdiff_t panel = outer_panel_width(kernels, blas, height);
-    return times(times(parts_of(height, panel), panel), padded(columns));
+    return times(times(parts_of(height, panel), panel), outer_depth(kernels, columns));
 }
 
 static inline real *outer_sums_at(const struct outer *outer, ptrdiff_t m, ptrdiff_t k) {
-    return outer->sums + (m / outer->panel * padded(outer_columns(outer)) + k) * outer->panel;
+    return outer->sums + (m / outer->panel * outer_depth(outer->kernels, outer_columns(outer)) + k) * outer->panel;
 }
 
 static inline struct outer_shares outer_shares_of(const struct kernels *kernels, ptrdiff_t height, ptrdiff_t columns,

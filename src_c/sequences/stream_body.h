@@ -189,23 +189,6 @@ void REAL_NAME(stream_state)(struct stream_head *head, clstm_state state) {
         }
 }
 
-/* Every other step goes through the weights from the end: what the step before has used last is still in the cache. */
-struct stream_region {
-    const struct gate_rows *step;
-    void (*gate_rows)(const struct gate_rows *, struct panel_range);
-    struct panel_range all;
-    int parts;
-};
-
-static void stream_task(void *context, ptrdiff_t task, int worker) {
-    const struct stream_region *region = context;
-    struct panel_range range = region->all;
-    range.begin = task * region->all.end / region->parts;
-    range.end = (task + 1) * region->all.end / region->parts;
-    region->gate_rows(region->step, range);
-    (void)worker;
-}
-
 /* To wake a thread takes ten microseconds of the waker, and more until it comes: much for a layer of twenty. But where
  * steps follow each other closely, workers are still awake from the step before, and such a layer is shared out too.
  * For this to begin, and to go on when a worker was late once, some steps in a row wake them in any case: TRIES after
@@ -218,12 +201,12 @@ static int worth_sharing(struct stream *stream, const struct stream_layer *layer
     return stream->tries > 0 ? stream->tries-- : 0;
 }
 
+/* Every other step goes through the weights from the end: what the step before has used last is still in the cache. */
 static void run_layer(struct stream *stream, const struct stream_layer *layer) {
-    struct stream_region region = {&layer->step[stream->now], stream->kernels->gate_rows, all_panels(stream->panels),
-                                   layer->parts};
-    region.all.backwards = stream->now;
-    if (worth_sharing(stream, layer)) clstm_parallel(layer->parts, layer->parts, stream_task, &region);
-    else region.gate_rows(region.step, region.all);
+    struct shared_step shared = {stream->kernels, &layer->step[stream->now], all_panels(stream->panels), layer->parts};
+    shared.range.backwards = stream->now;
+    if (worth_sharing(stream, layer)) clstm_parallel(layer->parts, layer->parts, shared_step_task, &shared);
+    else stream->kernels->gate_rows(shared.step, shared.range);
 }
 
 void REAL_NAME(stream_step)(struct stream_head *head, const void *x, ptrdiff_t stride_x, void *y, ptrdiff_t stride_y) {
