@@ -57,6 +57,8 @@ cdef extern from "clstm.h" nogil:
         ptrdiff_t N
         ptrdiff_t T
         const ptrdiff_t *lengths
+        const int64_t *symbols
+        ptrdiff_t num
 
     ctypedef struct clstm_sequence:
         void *data

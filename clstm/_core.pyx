@@ -166,6 +166,7 @@ cdef clstm_batch batch_of(Py_ssize_t N, Py_ssize_t T, object lengths) except *:
     cdef clstm_batch batch
     batch.N, batch.T = N, T
     batch.lengths = <const ptrdiff_t *>block(lengths, "lengths", INTP, N)
+    batch.symbols, batch.num = NULL, 0
     return batch
 
 

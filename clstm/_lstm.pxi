@@ -7,7 +7,7 @@ cdef class LSTMTape:
 
     cdef clstm_runtime runtime
     cdef clstm_batch batch
-    cdef object stack, lengths, memory
+    cdef object stack, lengths, symbols, memory
 
 
 @cython.final
@@ -110,11 +110,24 @@ cdef class LSTMStack:
         check(status)
         return sizes
 
-    def forward(self, flat, x, lengths, h0, c0, y, h, c, bint keep=True):
-        """Writes y, h and c; returns a tape, or None if it is not to be kept."""
+    cdef clstm_sequence input(self, object x, str name, clstm_batch batch, bint write=False) except *:
+        """x (N, T, I), or the vectors of symbols (num, I)."""
+        if batch.symbols == NULL:
+            return sequence(x, name, self.kind, batch, self.lstm.input_size, write)
+        cdef clstm_sequence found
+        found.data = block(x, name, self.kind, batch.num * self.lstm.input_size, write)
+        found.stride_n, found.stride_t = 0, self.lstm.input_size
+        return found
+
+    def forward(self, flat, x, lengths, h0, c0, y, h, c, bint keep=True, symbols=None):
+        """Writes y, h and c; returns a tape, or None if it is not to be kept. With symbols (N, T) int64, x are their
+        vectors (num, I)."""
         cdef clstm_runtime runtime = current()
-        cdef clstm_batch batch = batch_of(x.shape[0], x.shape[1], lengths)
-        cdef clstm_sequence x_ = sequence(x, "x", self.kind, batch, self.lstm.input_size)
+        cdef clstm_batch batch = batch_of(y.shape[0], y.shape[1], lengths)
+        if symbols is not None:
+            batch.symbols = <const int64_t *>block(symbols, "symbols", INT64, batch.N * batch.T)
+            batch.num = x.shape[0]
+        cdef clstm_sequence x_ = self.input(x, "x", batch)
         cdef clstm_sequence y_ = sequence(
             y, "y", self.kind, batch, self.lstm.directions * self.lstm.hidden_size, True)
         cdef clstm_state initial = self.state(h0, c0, batch.N, False), final = self.state(h, c, batch.N, True)
@@ -126,7 +139,7 @@ cdef class LSTMStack:
         if keep:
             tape = LSTMTape.__new__(LSTMTape)
             tape.runtime, tape.batch = runtime, batch
-            tape.stack, tape.lengths, tape.memory = self, lengths, tape_memory
+            tape.stack, tape.lengths, tape.symbols, tape.memory = self, lengths, symbols, tape_memory
             tape_ = aligned(tape.memory)
         cdef clstm_weights *weights = self.weights(flat)
         cdef clstm_status status
@@ -143,11 +156,11 @@ cdef class LSTMStack:
         return tape
 
     def backward(self, flat, LSTMTape tape not None, x, dy, dh, dc, dx, dh0, dc0, list grads not None):
-        """Writes dx, dh0 and dc0, adds to grads, and uses the tape up."""
+        """Writes dx, in the shape of x, dh0 and dc0, adds to grads, and uses the tape up."""
         if tape.stack is not self:
             raise ValueError("tape: it is of another stack")
-        cdef clstm_sequence x_ = sequence(x, "x", self.kind, tape.batch, self.lstm.input_size)
-        cdef clstm_sequence dx_ = sequence(dx, "dx", self.kind, tape.batch, self.lstm.input_size, True)
+        cdef clstm_sequence x_ = self.input(x, "x", tape.batch)
+        cdef clstm_sequence dx_ = self.input(dx, "dx", tape.batch, True)
         cdef clstm_sequence dy_ = sequence(
             dy, "dy", self.kind, tape.batch, self.lstm.directions * self.lstm.hidden_size)
         cdef clstm_state final = self.state(dh, dc, tape.batch.N, False)

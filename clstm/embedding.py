@@ -14,6 +14,29 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike
 
 
+class Vectors:
+    """The vectors of symbols which nobody has looked up: how a network hands them from an `Embedding` to an `LSTM`.
+
+    The LSTM multiplies each vector once, instead of once for each step that has its symbol, and gives the gradient back
+    by symbol, in the same form.
+
+    Parameters
+    ----------
+    vectors : ndarray, (num_embeddings, dim)
+    symbols : ndarray of int64, (N, T)
+    """
+
+    __slots__ = ("symbols", "vectors")
+
+    def __init__(self, vectors, symbols):
+        self.vectors, self.symbols = vectors, symbols
+
+    @property
+    def shape(self):
+        """That of the array they stand for, (N, T, dim)."""
+        return (*self.symbols.shape, self.vectors.shape[1])
+
+
 class Embedding(_DrawnLayer):
     """A vector for each of a number of symbols.
 
@@ -104,6 +127,17 @@ class Embedding(_DrawnLayer):
         y = y if valid is None else scattered(y, valid)
         return y, None, Tape(self, (index, valid, y.shape))
 
+    def _refer(self, x, state, lengths):
+        """`forward`, but y may be `Vectors`: where the symbols are few, so that multiplying all of them costs less."""
+        if 2 * self.num_embeddings > x.size:
+            return self.forward(x, state, lengths)
+        _arrays.absent("state", state, "Embedding has none")
+        valid = valid_steps(lengths, x.shape)
+        _arrays.in_range("x", x, self.num_embeddings, "an index", True if valid is None else valid)
+        symbols = _arrays.contiguous(x).astype(np.int64, copy=False)
+        y = Vectors(self._views["weight"], symbols)
+        return y, None, Tape(self, (symbols, valid, y.shape))
+
     def backward(
         self,
         tape: Tape,
@@ -132,10 +166,13 @@ class Embedding(_DrawnLayer):
         grads : dict of ndarray
         """
         index, valid, shape = look(tape, self)
-        dy = _arrays.of_shape("dy", dy, self.dtype, shape)
+        if type(dy) is not Vectors:
+            dy = _arrays.of_shape("dy", dy, self.dtype, shape)
         _arrays.absent("dstate", dstate, "Embedding has no state")
         grads = self._gradients(grads)
         tape.take()
-        if index.size:
+        if type(dy) is Vectors:
+            grads["weight"] += dy.vectors
+        elif index.size:
             _core.embedding_backward(index, dy if valid is None else dy[valid], grads["weight"])
         return None, None, grads

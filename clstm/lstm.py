@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _arrays, _core
+from .embedding import Vectors
 from .layer import Tape, _DrawnLayer, glorot_uniform, look
 from .stream import Stream
 
@@ -79,20 +80,24 @@ class _LSTM(_DrawnLayer):
         y = np.empty((N, T, self._directions * self.hidden_size), self.dtype)
         h = np.empty((self._states, N, self.hidden_size), self.dtype)
         c = np.empty_like(h)
-        return y, (h, c), self._core.forward(self._flat, x, lengths, *state, y, h, c, keep)
+        values, symbols = (x.vectors, x.symbols) if type(x) is Vectors else (x, None)
+        return y, (h, c), self._core.forward(self._flat, values, lengths, *state, y, h, c, keep, symbols)
 
     def _run_back(self, tape, saved, dy, dstate, grads, need_dx):
         """dx (N, T, I) and (dh, dc) of arguments that are checked; adds to grads and uses the tape up."""
         x, core_tape = saved
-        dx = np.empty(x.shape, self.dtype) if need_dx else None
+        values = x.vectors if type(x) is Vectors else x
+        dx = np.empty(values.shape, self.dtype) if need_dx else None
         dh = np.empty((self._states, x.shape[0], self.hidden_size), self.dtype)
         dc = np.empty_like(dh)
         tape.take()
         try:
-            self._core.backward(self._flat, core_tape, x, dy, *dstate, dx, dh, dc, list(grads.values()))
+            self._core.backward(self._flat, core_tape, values, dy, *dstate, dx, dh, dc, list(grads.values()))
         except Exception:
             tape.put_back(saved)  # the core refuses before it writes
             raise
+        if dx is not None and values is not x:
+            dx = Vectors(dx, x.symbols)
         return dx, (dh, dc)
 
 
@@ -212,7 +217,8 @@ class LSTM(_LSTM):
 
     def _checked(self, x, state, lengths):
         """x, (h, c) and lengths as the core takes them."""
-        x = _arrays.steps("x", x, self.dtype, self.input_size)
+        if type(x) is not Vectors:
+            x = _arrays.steps("x", x, self.dtype, self.input_size)
         N, T, _ = x.shape
         shape = (self._states, N, self.hidden_size)
         return x, _arrays.state("state", state, self.dtype, shape), _arrays.lengths(lengths, N, T)

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _arrays
+from .embedding import Embedding
 from .layer import Layer, Tape, look
+from .lstm import LSTM
 from .model_file import build, describe, shapes_of
 
 if TYPE_CHECKING:
@@ -147,6 +149,8 @@ class Network(Layer):
             if layer.output_size is not None:
                 width = layer.output_size
         self.output_size = width
+        # Then the LSTM takes the vectors as they stand in the embedding, see `Embedding._refer`
+        self._refers = type(self.layers[0]) is Embedding and len(self.layers) > 1 and type(self.layers[1]) is LSTM
 
     def _follow_axes(self, k, layer):
         if layer.axes == "sequence" and (self.removes_time or self.axes == "step"):
@@ -262,7 +266,10 @@ class Network(Layer):
         states = []
         for k, layer in enumerate(self.layers):
             with _in_layer(k, layer):
-                y, after = layer.infer(y, state[k], lengths)
+                if k == 0 and self._refers:
+                    y, after, _ = layer._refer(y, state[k], lengths)
+                else:
+                    y, after = layer.infer(y, state[k], lengths)
             states.append(after)
             lengths = None if layer.removes_time else lengths
         return y, states
@@ -288,7 +295,8 @@ class Network(Layer):
         states, tapes = [], []
         for k, layer in enumerate(self.layers):
             with _in_layer(k, layer):
-                y, after, tape = layer.forward(y, state[k], lengths)
+                run = layer._refer if k == 0 and self._refers else layer.forward
+                y, after, tape = run(y, state[k], lengths)
             states.append(after)
             tapes.append(tape)
             lengths = None if layer.removes_time else lengths

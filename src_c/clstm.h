@@ -107,6 +107,11 @@ int clstm_threads_running(void);
 typedef struct clstm_batch {
     ptrdiff_t N, T;           /* at least 1 */
     const ptrdiff_t *lengths; /* [N], each 0 .. T; NULL: all T */
+    /* LSTM over symbols. Where this is not NULL, [N,T], step t of row n reads vector symbols[n T + t] of the `num` that
+     * stand in x, [num,I] with rows stride_t apart; dx is [num,I] contiguous. Their products with w_ih are computed once
+     * for each symbol instead of once for each step. Symbols beyond lengths are never read. */
+    const int64_t *symbols;
+    ptrdiff_t num; /* each symbol is 0 .. num-1 */
 } clstm_batch;
 
 /* [N,T,F] in memory of the caller: element (n,t,j) at data[n stride_n + t stride_t + j]. */

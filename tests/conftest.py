@@ -7,6 +7,7 @@ import inspect
 import hypothesis
 import numpy as np
 import pytest
+from cases import MACHINES, settings
 
 import clstm
 
@@ -53,3 +54,11 @@ def pytest_collection_modifyitems(items):
 def rng():
     """A NumPy generator with the same seed in every test."""
     return np.random.default_rng(20260101)
+
+
+@pytest.fixture(params=MACHINES)
+def machine(request):
+    """Each instruction set with each backend."""
+    isa, backend = request.param.split("-")
+    with settings(isa, backend):
+        yield request.param

@@ -58,7 +58,9 @@ def test_a_network_is_its_layers_in_a_row(x, rng, lengths):
     for k in reversed(range(6)):
         dy, dstate, own = alone[k].backward(tapes[k], dy)
         np.testing.assert_equal(dstates[k], dstate)
-        np.testing.assert_equal(of_layer(grads, k), own)
+        for name, gradient in of_layer(grads, k).items():
+            # Behind an embedding, an LSTM sums in another order: see test_symbols.py
+            np.testing.assert_allclose(gradient, own[name], rtol=1e-12 if k < 2 else 0, atol=1e-15 if k < 2 else 0)
     assert dx is None
     assert list(grads) == list(net.parameters())
 

@@ -24,8 +24,7 @@ CLSTM_INLINE void store_units(real *row, ptrdiff_t unit, ptrdiff_t hidden, vec v
 }
 
 CLSTM_INLINE vec start_of(const struct gate_rows *s, ptrdiff_t row, ptrdiff_t panel, int vector) {
-    return s->z ? load(s->z + (row * 4 + vector) * s->ld + panel * V)
-                : load(s->bias + (panel * MAX_VECTORS + vector) * V);
+    return s->z ? load(s->z[row] + vector * s->ld + panel * V) : load(s->bias + (panel * MAX_VECTORS + vector) * V);
 }
 
 /* z[r P + p][vector] of R rows and P panels of WIDTH vectors */
@@ -95,8 +94,8 @@ CLSTM_INLINE void prefetch_outputs(const struct gate_rows *s, const int R, const
     CLSTM_UNROLL for (int i = 0; i < R * P; i++) {
         const ptrdiff_t r = row + i / P, unit = (panel + i % P) * V;
         if (s->y) __builtin_prefetch(s->y[r] + unit, 1);
-        if (!s->gates || s->z) continue;
         const real *gates = s->gates + r * 4 * s->ld + unit;
+        if (!s->gates || (s->z && s->z[r] + unit == gates)) continue; /* read at once, as z */
         CLSTM_UNROLL for (int gate = 0; gate < 4; gate++) __builtin_prefetch(gates + gate * s->ld, 1);
     }
 }

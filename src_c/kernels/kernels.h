@@ -79,13 +79,13 @@ struct narrow_product {
  *
  *     i, f, o = sigmoid(z_i, z_f, z_o)   g = tanh(z_g)   c = f c_prev + i g   h = o tanh(c)
  *
- * Rows of c, h are `ld` apart, rows of z and gates 4 ld (i f g o blocks of ld each); ld = padded(H). */
+ * Rows of c, h are `ld` apart, rows of gates 4 ld; rows of z and gates are i f g o blocks of ld each; ld = padded(H). */
 struct gate_rows {
     ptrdiff_t rows, hidden, ld;
     const real *bias;     /* packed like a panel with k = 1; read when z is NULL */
-    const real *z;        /* start of the sums, or NULL: start from bias */
+    real *const *z;       /* [n] start of the sums of each row, or NULL: start from bias */
     struct panels panels; /* full = ceil(H / V) and last = 0 if z is by gates up to its end (BLAS) */
-    real *gates;          /* out: i f g o, may be z; NULL: not wanted */
+    real *gates;          /* out: i f g o, may be the rows of z; NULL: not wanted */
     const real *c_prev;
     real *c;        /* out, may be c_prev */
     real *h;        /* out, must not be a row of a term */

@@ -13,6 +13,9 @@ struct shape {
     ptrdiff_t I, H, L, D;
     ptrdiff_t ld; /* padded(H) */
     int blas;     /* products by BLAS, on the calling thread */
+    /* Layer 0 reads symbols, each of `num`; row n has its own from symbols[n symbol_stride] on. NULL: it reads x. */
+    const int64_t *symbols;
+    ptrdiff_t num, symbol_stride;
 };
 
 static inline struct shape shape_of(const clstm_runtime *runtime, const clstm_lstm *lstm) {
@@ -28,8 +31,23 @@ static inline struct shape shape_of(const clstm_runtime *runtime, const clstm_ls
     };
 }
 
+static inline struct shape shape_for(const clstm_runtime *runtime, const clstm_lstm *lstm, const clstm_batch *batch) {
+    struct shape shape = shape_of(runtime, lstm);
+    shape.symbols = batch->symbols;
+    shape.num = batch->symbols ? batch->num : 0;
+    shape.symbol_stride = batch->T;
+    return shape;
+}
+
 static inline ptrdiff_t layer_width(const struct shape *shape, ptrdiff_t layer) {
     return layer == 0 ? shape->I : shape->D * shape->H;
+}
+
+static inline int reads_symbols(const struct shape *shape, ptrdiff_t layer) { return layer == 0 && shape->symbols; }
+
+/* What of its input a layer multiplies for each step; symbols are multiplied once each. */
+static inline ptrdiff_t step_width(const struct shape *shape, ptrdiff_t layer) {
+    return reads_symbols(shape, layer) ? 0 : layer_width(shape, layer);
 }
 
 static inline ptrdiff_t widest_layer(const struct shape *shape) {
@@ -78,9 +96,21 @@ static inline struct layer_tape tape_at(const struct tape *tape, ptrdiff_t index
     return (struct layer_tape){tape->first.gates + shift, tape->first.c + shift, tape->first.h + shift};
 }
 
-/* What layer `layer` read, by the tape: x, or the h of the layer below in its directions. */
+/* For the rows [r0, r0 + n) at step s of a direction: the rows of a table, of `width` elements each, that belong to their
+ * symbols. */
+static inline void find_symbols(const struct shape *shape, const struct plan *plan, int reverse, ptrdiff_t s,
+                                ptrdiff_t r0, ptrdiff_t n, real *table, ptrdiff_t width, real **found) {
+    for (ptrdiff_t i = 0; i < n; i++) {
+        const ptrdiff_t row = plan->order[r0 + i] * shape->symbol_stride;
+        found[i] = table + shape->symbols[row + plan_time(plan, reverse, s, r0 + i)] * width;
+    }
+}
+
+/* What layer `layer` multiplied at each step, by the tape: x, nothing (symbols), or the h of the layer below in its
+ * directions. */
 static inline struct input tape_input(const struct tape *tape, const struct shape *shape, ptrdiff_t layer,
                                       clstm_sequence x) {
+    if (reads_symbols(shape, layer)) return (struct input){0};
     if (layer == 0) return (struct input){.segments = 1, .segment = {at_caller(x)}, .width = {shape->I}};
     struct input input = {.segments = (int)shape->D};
     for (int d = 0; d < shape->D; d++) {
@@ -129,8 +159,8 @@ static inline int pack_threads(const struct shape *shape, ptrdiff_t layer) {
 
 /* Floating-point operations of the products of one layer, forward. */
 static inline double layer_operations(const struct shape *shape, const struct plan *plan, ptrdiff_t layer) {
-    return 8.0 * (double)shape->H * (double)(layer_width(shape, layer) + shape->H) * (double)plan->rows *
-           (double)shape->D;
+    const double each = 8.0 * (double)shape->H * (double)shape->D, once = (double)shape->num * (double)shape->I;
+    return each * ((double)(step_width(shape, layer) + shape->H) * (double)plan->rows + (layer == 0 ? once : 0));
 }
 
 /* A step of some rows whose panels are shared by threads. */

@@ -18,14 +18,26 @@ clstm_status clstm_lstm_sizes(const clstm_runtime *runtime, const clstm_lstm *ls
     clstm_status status = check_runtime(runtime);
     if (!status) status = check_lstm(lstm);
     if (!status) status = check_batch(batch);
+    if (!status && batch->symbols) status = check_size(batch->num);
     if (status) return status;
     return (lstm->dtype == CLSTM_F32 ? lstm_sizes_f32 : lstm_sizes_f64)(runtime, lstm, batch, bytes);
+}
+
+static clstm_status check_symbols(const clstm_batch *batch) {
+    for (ptrdiff_t n = 0; batch->symbols && n < batch->N; n++) {
+        const int64_t *row = batch->symbols + n * batch->T;
+        const ptrdiff_t length = batch->lengths ? batch->lengths[n] : batch->T;
+        for (ptrdiff_t t = 0; t < length; t++)
+            if (row[t] < 0 || row[t] >= batch->num) return CLSTM_BAD_INDEX;
+    }
+    return CLSTM_OK;
 }
 
 /* The sizes of a call are checked by computing them. */
 static clstm_status check_call(const clstm_runtime *runtime, const clstm_lstm *lstm, const clstm_batch *batch) {
     clstm_lstm_bytes bytes;
-    return clstm_lstm_sizes(runtime, lstm, batch, &bytes);
+    const clstm_status status = clstm_lstm_sizes(runtime, lstm, batch, &bytes);
+    return status ? status : check_symbols(batch);
 }
 
 clstm_status clstm_lstm_forward(const clstm_runtime *runtime, const clstm_lstm *lstm, const clstm_batch *batch,

@@ -1,45 +1,20 @@
 /* Back-propagation through time over a stack, from a tape. Included by the files of one precision.
  *
  * Per layer the steps are taken in chunks, from the last to the first: the recurrence of a chunk (lstm_reverse.h), and
- * then what needs no recurrence, the gradients of the weights (outer.h) and of the input, as products over all rows of
- * the chunk, whose dz are still in the cache. */
+ * then what needs no recurrence (lstm_products.h), as products over all rows of the chunk, whose dz are still in the
+ * cache. */
 #ifndef CLSTM_LSTM_BACKWARD_H
 #define CLSTM_LSTM_BACKWARD_H
 
-#include "outer.h"
-#include "lstm_reverse.h"
-
-struct backward_worker {
-    struct reverse_scratch reverse;
-    struct outer_scratch outer;
-    real **dz[2], **c;
-    real *dx; /* BLAS: a chunk of dx */
-};
+#include "lstm_products.h"
 
 struct backward_scratch {
     struct reverse_weights recurrent[2], from_input[2]; /* by direction */
     real *dh[2], *dc[2], *sums[2];
-    real *between[2]; /* gradients of a layer's inputs, [rows, D H], by turns */
+    real *between[2];   /* gradients of a layer's inputs, [rows, D H], by turns */
+    real *by_symbol[2]; /* sum of dz of each symbol, [num, 4 ld], by direction */
     struct backward_worker *worker;
 };
-
-/* Threads that share the products of a layer which are batched over time, and how they share the weights' gradients. */
-static int batched_threads(const struct shape *shape, const struct plan *plan, ptrdiff_t layer) {
-    return shape->blas ? 1 : threads_for(shape->runtime, 2 * layer_operations(shape, plan, layer));
-}
-
-static struct outer_shares weight_shares(const struct shape *shape, const struct plan *plan, ptrdiff_t layer) {
-    const ptrdiff_t columns = layer_width(shape, layer) + shape->H + 1;
-    if (shape->blas) return (struct outer_shares){4 * shape->H, columns, 4 * shape->H, columns};
-    return outer_shares_of(shape->kernels, 4 * shape->H, columns, batched_threads(shape, plan, layer));
-}
-
-/* As large as those of any layer. */
-static struct outer_shares largest_shares(const struct shape *shape, const struct plan *plan) {
-    const ptrdiff_t last = shape->L > 1 ? 1 : 0; /* layers above the first are all alike */
-    const struct outer_shares a = weight_shares(shape, plan, 0), b = weight_shares(shape, plan, last);
-    return (struct outer_shares){.m = a.m > b.m ? a.m : b.m, .k = a.k > b.k ? a.k : b.k};
-}
 
 static void backward_lay_out(struct backward_scratch *scratch, struct arena *arena, const struct shape *shape,
                              const struct plan *plan) {
@@ -56,6 +31,8 @@ static void backward_lay_out(struct backward_scratch *scratch, struct arena *are
         scratch->sums[d] = arena_take(
             arena, outer_sums(shape->kernels, shape->blas, 4 * shape->H, widest + shape->H + 1), sizeof(real));
     }
+    for (int d = 0; d < shape->D; d++)
+        scratch->by_symbol[d] = arena_take(arena, times(shape->num, times(4, shape->ld)), sizeof(real));
     const ptrdiff_t between = shape->L > 1 ? times(plan->rows, shape->D * shape->H) : 0;
     for (int i = 0; i < 2; i++) scratch->between[i] = arena_take(arena, between, sizeof(real));
     scratch->worker = arena_take(arena, threads, sizeof *scratch->worker);
@@ -69,126 +46,6 @@ static void backward_lay_out(struct backward_scratch *scratch, struct arena *are
     }
 }
 
-/* ---- gradients of the weights ---- */
-
-/* The dz of one direction on the tape, in the order of its steps. */
-static struct located dz_located(const struct reverse_pass *pass) {
-    return at_packed(pass->tape.gates, 4 * pass->shape->ld, pass->reverse);
-}
-
-/* For each flat index q: dz, and what was multiplied with it: the input's segments and h of the step before. */
-static void find_outer(const void *source, ptrdiff_t q0, ptrdiff_t n, real **left, real **right[OUTER_SEGMENTS]) {
-    const struct reverse_pass *pass = source;
-    const struct plan *plan = pass->plan;
-    const ptrdiff_t ld = pass->shape->ld;
-    const struct located dz = dz_located(pass);
-    const int segments = pass->input.segments;
-    for (struct walk at = walk_from(plan, q0, q0 + n); at.q < at.end; walk_on(&at, plan)) {
-        const ptrdiff_t i = at.q - q0;
-        real **h = right[segments] + i;
-        find_rows(&dz, plan, pass->reverse, at.s, at.r, at.n, left + i);
-        for (int k = 0; k < segments; k++)
-            find_rows(&pass->input.segment[k], plan, pass->reverse, at.s, at.r, at.n, right[k] + i);
-        for (ptrdiff_t r = 0; r < at.n; r++) h[r] = pass->tape.h + (slot_of(plan, at.s) + at.r + r) * ld;
-    }
-}
-
-static struct outer outer_of(const struct reverse_pass *pass) {
-    struct outer outer = {
-        .kernels = pass->shape->kernels,
-        .blocks = 4,
-        .width = pass->shape->H,
-        .ld = pass->shape->ld,
-        .segments = pass->input.segments + 1,
-        .source = pass,
-        .find = find_outer,
-        .sums = pass->sums,
-        .panel = outer_panel_width(pass->shape->kernels, pass->shape->blas, 4 * pass->shape->H),
-    };
-    for (int i = 0; i < pass->input.segments; i++) outer.segment_width[i] = pass->input.width[i];
-    outer.segment_width[pass->input.segments] = pass->shape->H;
-    return outer;
-}
-
-static void add_weights(const struct reverse_pass *pass) {
-    const struct outer outer = outer_of(pass);
-    const ptrdiff_t width = input_width(&pass->input), H = pass->shape->H;
-    if (pass->plan->rows == 0) return;
-    outer_add_columns(&outer, pass->grads->w_ih, width, 0);
-    outer_add_columns(&outer, pass->grads->w_hh, H, width);
-    outer_add_ones(&outer, pass->grads->b, width + H);
-}
-
-/* ---- gradient of the input ---- */
-
-struct backward_layer {
-    const struct shape *shape;
-    const struct plan *plan;
-    struct reverse_pass pass[2];
-    struct located dx; /* gradient of the layer's input in the order of time; base NULL: not wanted */
-    struct backward_worker *worker;
-    ptrdiff_t blocks; /* of rows, per direction */
-    struct outer_shares shares;
-    ptrdiff_t s0, s1;   /* the chunks of steps at hand */
-    ptrdiff_t q0, q1;   /* rows of which dx is wanted now, */
-    ptrdiff_t dx_tasks; /* in so many equal parts */
-};
-
-/* Addresses of dz (by direction) and of dx for flat indices q0 <= q < q0 + n in the order of time. */
-static void find_dx(const struct backward_layer *layer, struct backward_worker *worker, ptrdiff_t q0, ptrdiff_t n) {
-    const struct plan *plan = layer->plan;
-    for (struct walk at = walk_from(plan, q0, q0 + n); at.q < at.end; walk_on(&at, plan)) {
-        find_rows(&layer->dx, plan, 0, at.s, at.r, at.n, worker->c + at.q - q0);
-        for (int d = 0; d < layer->shape->D; d++) {
-            const struct located dz = dz_located(&layer->pass[d]);
-            find_rows(&dz, plan, 0, at.s, at.r, at.n, worker->dz[d] + at.q - q0);
-        }
-    }
-}
-
-/* dx = sum over directions and gates of dz w_ih: one sum, in one order. */
-static void dx_native(const struct backward_layer *layer, struct backward_worker *worker, ptrdiff_t n) {
-    const struct shape *shape = layer->shape;
-    const struct kernels *kernels = shape->kernels;
-    const struct reverse_weights *weights[2] = {&layer->pass[0].from_input, &layer->pass[1].from_input};
-    const ptrdiff_t wide = weights[0]->columns - weights[0]->narrow;
-    real *const *dz[2] = {worker->dz[0], worker->dz[1]};
-    struct product product = {
-        .rows = n,
-        .c = worker->c,
-        .columns = wide,
-        .panel_step = kernels->product_vectors * kernels->lanes,
-        .vector_step = kernels->lanes,
-        .panels = product_panels(kernels, wide),
-    };
-    for (int d = 0; d < shape->D; d++)
-        product.terms += add_reverse_terms(product.term + product.terms, shape, weights[d], dz[d]);
-    kernels->product(&product, all_panels(product.panels));
-    multiply_rest(shape, n, (int)shape->D, dz, weights, worker->c);
-}
-
-static void add_into(real *to, const real *from, ptrdiff_t count) {
-    for (ptrdiff_t i = 0; i < count; i++) to[i] += from[i];
-}
-
-/* BLAS wants whole rows of dz one after another: a direction at a time, in its own order of steps. */
-static void dx_blas(const struct backward_layer *layer, struct backward_worker *worker) {
-    const struct shape *shape = layer->shape;
-    const struct plan *plan = layer->plan;
-    const ptrdiff_t width = input_width(&layer->pass[0].input);
-    for (int d = 0; d < shape->D; d++)
-        for (ptrdiff_t q0 = 0; q0 < plan->rows; q0 += CHUNK) {
-            const ptrdiff_t n = plan->rows - q0 < CHUNK ? plan->rows - q0 : CHUNK;
-            gates_times_blas(shape, n, width, layer->pass[d].tape.gates + q0 * 4 * shape->ld,
-                             layer->pass[d].weights->w_ih, 0, worker->dx, width);
-            for (struct walk at = walk_from(plan, q0, q0 + n); at.q < at.end; walk_on(&at, plan))
-                find_rows(&layer->dx, plan, d, at.s, at.r, at.n, worker->c + at.q - q0);
-            for (ptrdiff_t i = 0; i < n; i++)
-                if (d == 0) memcpy(worker->c[i], worker->dx + i * width, (size_t)width * sizeof(real));
-                else add_into(worker->c[i], worker->dx + i * width, width);
-        }
-}
-
 /* ---- one layer ---- */
 
 static void pack_backward_task(void *context, ptrdiff_t task, int worker) {
@@ -196,7 +53,8 @@ static void pack_backward_task(void *context, ptrdiff_t task, int worker) {
     const struct reverse_pass *pass = &layer->pass[task / (2 * REVERSE_PARTS)];
     const int part = (int)(task % REVERSE_PARTS);
     if (task / REVERSE_PARTS % 2 == 0) pack_reverse(layer->shape, &pass->recurrent, pass->weights->w_hh, part);
-    else if (layer->dx.base) pack_reverse(layer->shape, &pass->from_input, pass->weights->w_ih, part);
+    else if (layer->dx.base || layer->dvectors)
+        pack_reverse(layer->shape, &pass->from_input, pass->weights->w_ih, part);
     (void)worker;
 }
 
@@ -211,36 +69,6 @@ static void recurrence_task(void *context, ptrdiff_t task, int worker) { run_rec
 static void recurrence_body(void *context, struct clstm_team *team) {
     const struct backward_layer *layer = context;
     for (ptrdiff_t task = 0; task < layer->blocks * layer->shape->D; task++) run_recurrence(layer, task, 0, team);
-}
-
-static ptrdiff_t weight_tasks(const struct backward_layer *layer) {
-    return outer_tasks(&layer->shares) * layer->shape->D;
-}
-
-/* The first step of the chunk that ends before step s1: as many steps as fill one chunk of rows, at least one. */
-static ptrdiff_t chunk_start(const struct plan *plan, ptrdiff_t s1) {
-    ptrdiff_t s0 = s1 - 1;
-    while (s0 > 0 && plan->start[s1] - plan->start[s0 - 1] <= OUTER_CHUNK) s0--;
-    return s0;
-}
-
-static void batched_task(void *context, ptrdiff_t task, int worker) {
-    struct backward_layer *layer = context;
-    const struct plan *plan = layer->plan;
-    if (task < weight_tasks(layer)) {
-        const ptrdiff_t per_direction = outer_tasks(&layer->shares);
-        const struct outer outer = outer_of(&layer->pass[task / per_direction]);
-        const struct block block = outer_block(&layer->shares, task % per_direction);
-        for (ptrdiff_t s1 = layer->s1, s0; s1 > layer->s0; s1 = s0) {
-            s0 = chunk_start(plan, s1);
-            outer_run(&outer, &layer->worker[worker].outer, &block, plan->start[s0], plan->start[s1], s1 < plan->T);
-        }
-    } else {
-        const ptrdiff_t part = task - weight_tasks(layer), rows = layer->q1 - layer->q0;
-        const ptrdiff_t begin = part * rows / layer->dx_tasks, end = (part + 1) * rows / layer->dx_tasks;
-        find_dx(layer, &layer->worker[worker], layer->q0 + begin, end - begin);
-        dx_native(layer, &layer->worker[worker], end - begin);
-    }
 }
 
 /* Chunks whose recurrence is computed before their products. One thread finds dz in its own cache after one chunk. Of
@@ -262,7 +90,8 @@ static void run_chunks(struct backward_layer *layer, int threads, int batched) {
     /* As many for each thread, as far as there are rows. */
     const ptrdiff_t rows = layer->dx.base ? layer->q1 - layer->q0 : 0, parts = parts_of(parts_of(rows, CHUNK), batched);
     layer->dx_tasks = parts * batched < rows ? parts * batched : rows;
-    clstm_parallel(batched, weight_tasks(layer) + layer->dx_tasks, batched_task, layer);
+    const ptrdiff_t sums = layer->symbol_parts * layer->shape->D;
+    clstm_parallel(batched, weight_tasks(layer) + sums + layer->dx_tasks, batched_task, layer);
 }
 
 static void run_layer_backward(struct backward_layer *layer, ptrdiff_t index) {
@@ -271,6 +100,10 @@ static void run_layer_backward(struct backward_layer *layer, ptrdiff_t index) {
     const double operations = layer_operations(shape, plan, index);
     const int threads = threads_for(shape->runtime, operations), batched = batched_threads(shape, plan, index);
     layer->shares = weight_shares(shape, plan, index);
+    if (reads_symbols(shape, index)) {
+        layer->symbol_parts = batched;
+        layer->symbol_shares = symbol_shares(shape, plan);
+    }
     layer->blocks = row_blocks(shape, plan, threads);
     const int split = split_of(shape, plan, threads, layer->blocks);
     for (int d = 0; d < shape->D; d++) layer->pass[d].split = split;
@@ -322,7 +155,8 @@ static void backward_stack(const struct shape *shape, struct backward_scratch *s
     struct located upper = at_caller(dy);
     for (ptrdiff_t l = shape->L - 1; l >= 0; l--) {
         struct backward_layer layer = {.shape = shape, .plan = plan, .worker = scratch->worker};
-        layer.dx = l == 0 ? at_caller(dx) : at_packed(scratch->between[l & 1], D * H, 0);
+        if (reads_symbols(shape, l)) layer.dvectors = dx.data;
+        else layer.dx = l == 0 ? at_caller(dx) : at_packed(scratch->between[l & 1], D * H, 0);
         for (int d = 0; d < D; d++) {
             const ptrdiff_t index = l * D + d;
             struct reverse_pass *pass = &layer.pass[d];
@@ -343,6 +177,11 @@ static void backward_stack(const struct shape *shape, struct backward_scratch *s
                 .sums = scratch->sums[d],
             };
             if (pass->dy.base) pass->dy.base += d * H;
+            if (reads_symbols(shape, l)) {
+                pass->vectors = at_caller(x);
+                pass->by_symbol = scratch->by_symbol[d];
+                memset(pass->by_symbol, 0, (size_t)(shape->num * 4 * shape->ld) * sizeof(real));
+            }
             read_state(pass->dh, state_at(dfinal.h, shape, N, index), plan, H, shape->ld);
             read_state(pass->dc, state_at(dfinal.c, shape, N, index), plan, H, shape->ld);
         }
@@ -353,6 +192,7 @@ static void backward_stack(const struct shape *shape, struct backward_scratch *s
             write_gradient(state_at(dinitial.h, shape, N, l * D + d), layer.pass[d].dh, &layer.pass[d]);
             write_gradient(state_at(dinitial.c, shape, N, l * D + d), layer.pass[d].dc, &layer.pass[d]);
         }
+        if (reads_symbols(shape, l)) run_symbols(&layer);
         upper = layer.dx;
     }
 }

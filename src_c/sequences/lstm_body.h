@@ -7,14 +7,15 @@
 
 /* The largest sizes that reach a BLAS. */
 static int blas_fits(const struct shape *shape, const struct plan *plan) {
-    const ptrdiff_t rows = chunk_capacity(plan) > OUTER_CHUNK ? chunk_capacity(plan) : OUTER_CHUNK;
+    const ptrdiff_t chunk = chunk_capacity(plan) > OUTER_CHUNK ? chunk_capacity(plan) : OUTER_CHUNK;
+    const ptrdiff_t rows = shape->num > chunk ? shape->num : chunk;
     const ptrdiff_t columns = padded(widest_layer(shape) + shape->H + 1);
     return clstm_gemm_fits(rows, 4 * shape->ld, columns, columns, columns, 4 * shape->ld);
 }
 
 clstm_status REAL_NAME(lstm_sizes)(const clstm_runtime *runtime, const clstm_lstm *lstm, const clstm_batch *batch,
                                    clstm_lstm_bytes *bytes) {
-    const struct shape shape = shape_of(runtime, lstm);
+    const struct shape shape = shape_for(runtime, lstm, batch);
     struct arena on_tape = {0}, forward = {0}, infer = {0}, backward = {0};
     struct tape tape;
     struct plan plan;
@@ -36,7 +37,7 @@ clstm_status REAL_NAME(lstm_sizes)(const clstm_runtime *runtime, const clstm_lst
 void REAL_NAME(lstm_forward)(const clstm_runtime *runtime, const clstm_lstm *lstm, const clstm_batch *batch,
                              const clstm_weights *weights, clstm_sequence x, clstm_state initial, clstm_sequence y,
                              clstm_state final, void *tape_buffer, void *scratch_buffer) {
-    const struct shape shape = shape_of(runtime, lstm);
+    const struct shape shape = shape_for(runtime, lstm, batch);
     struct arena on_tape = arena_over(tape_buffer), in_scratch = arena_over(scratch_buffer);
     struct tape tape;
     struct forward_scratch scratch;
@@ -50,7 +51,7 @@ void REAL_NAME(lstm_forward)(const clstm_runtime *runtime, const clstm_lstm *lst
 void REAL_NAME(lstm_infer)(const clstm_runtime *runtime, const clstm_lstm *lstm, const clstm_batch *batch,
                            const clstm_weights *weights, clstm_sequence x, clstm_state initial, clstm_sequence y,
                            clstm_state final, void *scratch_buffer) {
-    const struct shape shape = shape_of(runtime, lstm);
+    const struct shape shape = shape_for(runtime, lstm, batch);
     struct arena arena = arena_over(scratch_buffer);
     struct plan plan;
     struct forward_scratch scratch = {0};
@@ -65,14 +66,14 @@ void REAL_NAME(lstm_backward)(const clstm_runtime *runtime, const clstm_lstm *ls
                               const clstm_weights *weights, clstm_sequence x, clstm_sequence dy, clstm_state dfinal,
                               clstm_sequence dx, clstm_state dinitial, const clstm_gradients *grads, void *tape_buffer,
                               void *scratch_buffer) {
-    const struct shape shape = shape_of(runtime, lstm);
+    const struct shape shape = shape_for(runtime, lstm, batch);
     struct arena on_tape = arena_over(tape_buffer), in_scratch = arena_over(scratch_buffer);
     struct tape tape; /* its plan was filled by forward */
     struct backward_scratch scratch;
     tape_lay_out(&tape, &on_tape, &shape, batch);
     backward_lay_out(&scratch, &in_scratch, &shape, &tape.plan);
     backward_stack(&shape, &scratch, &tape, weights, x, dy, dfinal, dx, dinitial, grads);
-    clear_padding(dx, batch, shape.I);
+    if (!shape.symbols) clear_padding(dx, batch, shape.I);
 }
 
 void REAL_NAME(lstm_read_tape)(const clstm_lstm *lstm, const clstm_batch *batch, const void *tape_buffer,

@@ -9,6 +9,7 @@
 struct forward_scratch {
     struct plan plan;                        /* inference only: a tape has its own */
     real *input[2], *recurrent[2], *bias[2]; /* packed weights by direction */
+    real *table[2];                          /* z of each symbol, by direction */
     struct slots ring[2];                    /* inference only */
     real *between[2];            /* inference only: outputs of the layer below, and of this one, [rows, D H] */
     struct pass_scratch *worker; /* [threads] */
@@ -22,6 +23,8 @@ static void forward_lay_out(struct forward_scratch *scratch, struct arena *arena
         scratch->recurrent[d] = arena_take(arena, times(shape->H, times(4, ld)), sizeof(real));
         scratch->bias[d] = arena_take(arena, times(4, ld), sizeof(real));
     }
+    for (int d = 0; d < shape->D; d++)
+        scratch->table[d] = arena_take(arena, times(shape->num, times(4, ld)), sizeof(real));
     for (int d = 0; d < shape->D && ring; d++) {
         scratch->ring[d].ring = 1;
         scratch->ring[d].h = arena_take(arena, times(2, state), sizeof(real));
@@ -42,6 +45,7 @@ struct forward_layer {
     struct pass_scratch *worker;
     real *const *input, *const *recurrent, *const *bias; /* where to pack the weights, by direction */
     ptrdiff_t blocks;                                    /* of rows, per direction */
+    ptrdiff_t symbol_blocks;                             /* of symbols, per direction */
 };
 
 enum { PACK_PARTS = 3 };
@@ -71,6 +75,15 @@ static void pack_forward_task(void *context, ptrdiff_t task, int worker) {
     (void)worker;
 }
 
+static void table_task(void *context, ptrdiff_t task, int worker) {
+    const struct forward_layer *layer = context;
+    const ptrdiff_t blocks = layer->symbol_blocks, block = task % blocks;
+    const struct pass *pass = &layer->pass[task / blocks];
+    const ptrdiff_t begin = block * pass->shape->num / blocks, end = (block + 1) * pass->shape->num / blocks;
+    for (ptrdiff_t symbol = begin; symbol < end; symbol += CHUNK)
+        project_symbols(pass, &layer->worker[worker], symbol, end - symbol < CHUNK ? end - symbol : CHUNK);
+}
+
 static void forward_task(void *context, ptrdiff_t task, int worker) {
     const struct forward_layer *layer = context;
     const struct pass *pass = &layer->pass[task / layer->blocks];
@@ -84,6 +97,10 @@ static void run_layer(struct forward_layer *layer, const struct shape *shape, co
     const int split = split_of(shape, plan, threads, layer->blocks);
     for (int d = 0; d < shape->D; d++) layer->pass[d].split = split;
     if (!shape->blas) clstm_parallel(pack_threads(shape, index), shape->D * PACK_PARTS, pack_forward_task, layer);
+    if (reads_symbols(shape, index)) {
+        layer->symbol_blocks = threads < shape->num ? threads : shape->num;
+        clstm_parallel(threads, layer->symbol_blocks * shape->D, table_task, layer);
+    }
     clstm_parallel(split > 1 ? 1 : threads, layer->blocks * shape->D, forward_task, layer);
 }
 
@@ -103,9 +120,13 @@ static void forward_stack(const struct shape *shape, struct forward_scratch *scr
             if (tape) {
                 const struct layer_tape own = tape_at(tape, index);
                 pass->slots = (struct slots){0, own.h, own.c, own.gates};
-                pass->input = tape_input(tape, shape, l, x);
             } else {
                 pass->slots = scratch->ring[d];
+            }
+            if (reads_symbols(shape, l)) pass->table = scratch->table[d];
+            if (tape && !pass->table) {
+                pass->input = tape_input(tape, shape, l, x);
+            } else {
                 pass->input = (struct input){.segments = 1, .width = {layer_width(shape, l)}};
                 pass->input.segment[0] = l == 0 ? at_caller(x) : at_packed(scratch->between[l & 1], D * H, 0);
             }

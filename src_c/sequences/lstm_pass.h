@@ -4,7 +4,8 @@
  * Rows of a batch never meet, so a task takes a range of rows through all steps, without waiting for others. The
  * product with the input needs no recurrence: it is either computed for a chunk of steps at once, where tiles are full
  * and each weight is fetched once, or, where weights are small, as a first part of each step's sums, which saves
- * writing z. Both add the same terms in the same order: the bits are equal. */
+ * writing z. Both add the same terms in the same order: the bits are equal. So are they where the input is symbols, whose
+ * products are computed once for each symbol, into a table from which the sums of a step start. */
 #ifndef CLSTM_LSTM_PASS_H
 #define CLSTM_LSTM_PASS_H
 
@@ -31,6 +32,7 @@ struct pass {
     int reverse;
     int split; /* threads that share the units of a step; 1: none, ranges of rows go to threads */
     struct input input;
+    real *table; /* z of each symbol, [num, 4 ld], where the input is the vectors of the symbols; else NULL */
     const clstm_weights *weights;
     struct packed_weights packed;
     struct slots slots;
@@ -121,8 +123,14 @@ static void split_product_task(void *context, ptrdiff_t part, int worker) {
     (void)worker;
 }
 
+/* The input of these rows; of symbols, their rows of the table. */
 static void find_input(const struct pass *pass, const struct pass_scratch *scratch, ptrdiff_t at, ptrdiff_t s,
                        ptrdiff_t r0, ptrdiff_t n) {
+    if (pass->table) {
+        find_symbols(pass->shape, pass->plan, pass->reverse, s, r0, n, pass->table, 4 * pass->shape->ld,
+                     scratch->input[0] + at);
+        return;
+    }
     for (int i = 0; i < pass->input.segments; i++)
         find_rows(&pass->input.segment[i], pass->plan, pass->reverse, s, r0, n, scratch->input[i] + at);
 }
@@ -198,13 +206,33 @@ static void project_blas(const struct pass *pass, struct pass_scratch *scratch, 
     gates_by_blas(shape, rows, width, scratch->gathered, width, pass->weights->w_ih, width, scratch->z_rows[0]);
 }
 
+static void project(const struct pass *pass, struct pass_scratch *scratch, ptrdiff_t rows) {
+    if (pass->shape->blas) project_blas(pass, scratch, rows);
+    else project_native(pass, scratch, rows);
+}
+
+/* The table's rows for n symbols from `symbol` on. */
+static void project_symbols(const struct pass *pass, struct pass_scratch *scratch, ptrdiff_t symbol, ptrdiff_t n) {
+    const struct located *vectors = &pass->input.segment[0];
+    for (ptrdiff_t i = 0; i < n; i++) {
+        scratch->input[0][i] = vectors->base + (symbol + i) * vectors->stride_t;
+        scratch->z_rows[i] = pass->table + (symbol + i) * 4 * pass->shape->ld;
+    }
+    project(pass, scratch, n);
+}
+
+static void copy_from_table(const struct pass *pass, struct pass_scratch *scratch, ptrdiff_t rows) {
+    for (ptrdiff_t q = 0; q < rows; q++)
+        memcpy(scratch->z_rows[q], scratch->input[0][q], (size_t)(4 * pass->shape->ld) * sizeof(real));
+}
+
 /* Few rows stream the weights through the caches and use each of them but once or twice: then every other step goes
  * through them from the end. With more rows, the order of memory is worth more. */
 enum { FEW_ROWS = 12 };
 
-/* Step s of n rows; z is where its chunk's input products stand, or NULL if they are part of this step. */
+/* Step s of n rows; z is where the input products of its rows stand, or NULL if they are part of this step. */
 static void pass_step(const struct pass *pass, struct pass_scratch *scratch, struct range range, ptrdiff_t s,
-                      ptrdiff_t n, real *z, struct clstm_team *team) {
+                      ptrdiff_t n, real *const *z, struct clstm_team *team) {
     const struct shape *shape = pass->shape;
     const ptrdiff_t ld = shape->ld, first = range.r0 * ld;
     real *h_prev = slot_h(pass, s) + first;
@@ -224,11 +252,13 @@ static void pass_step(const struct pass *pass, struct pass_scratch *scratch, str
     };
     if (step.y) find_rows(&pass->output, pass->plan, pass->reverse, s, range.r0, n, scratch->y);
     if (shape->blas) {
-        gates_by_blas(shape, n, shape->H, h_prev, ld, pass->weights->w_hh, shape->H, z);
+        gates_by_blas(shape, n, shape->H, h_prev, ld, pass->weights->w_hh, shape->H, z[0]);
         step.panels = (struct panels){.full = (shape->H + shape->kernels->lanes - 1) / shape->kernels->lanes};
     } else {
         if (!z) find_input(pass, scratch, 0, s, range.r0, n);
-        for (int i = 0; !z && i < pass->input.segments; i++) step.term[step.terms++] = input_term(pass, scratch, i);
+        if (pass->table) step.z = scratch->input[0];
+        for (int i = 0; !step.z && i < pass->input.segments; i++)
+            step.term[step.terms++] = input_term(pass, scratch, i);
         for (ptrdiff_t i = 0; i < n; i++) scratch->h[i] = h_prev + i * ld;
         step.term[step.terms++] = (struct term){
             .rows = (const real *const *)scratch->h,
@@ -244,11 +274,12 @@ static void pass_step(const struct pass *pass, struct pass_scratch *scratch, str
 }
 
 /* Whether the input product is part of each step: when both packed matrices stay in a core's second-level cache and
- * tiles are full anyway, or when the input is so narrow that its product is next to nothing. */
+ * tiles are full anyway, when the input is so narrow that its product is next to nothing, or when it stands in a table. */
 static int input_in_step(const struct pass *pass, ptrdiff_t rows) {
     enum { NARROW = 16, CACHE_BYTES = 512 * 1024 };
     const ptrdiff_t width = input_width(&pass->input);
     if (pass->shape->blas) return 0;
+    if (pass->table) return 1;
     if (rows < 4) return width <= NARROW;
     return (size_t)times(width + pass->shape->H, 4 * pass->shape->ld) <= CACHE_BYTES / sizeof(real);
 }
@@ -264,14 +295,11 @@ struct steps {
 
 static void run_steps(void *context, struct clstm_team *team) {
     const struct steps *steps = context;
-    const struct pass *pass = steps->pass;
-    const ptrdiff_t ring = pass->slots.ring, stride = 4 * pass->shape->ld;
-    real *z = steps->together ? NULL : steps->scratch->z_rows[0];
+    real *const *z = steps->together ? NULL : steps->scratch->z_rows;
     for (ptrdiff_t s = steps->s0; s < steps->s1; s++) {
-        const ptrdiff_t n = rows_alive(pass->plan, steps->range, s);
-        if (z && !ring) z = gates_of(pass, s) + steps->range.r0 * stride;
-        pass_step(pass, steps->scratch, steps->range, s, n, z, team);
-        if (z && ring) z += n * stride;
+        const ptrdiff_t n = rows_alive(steps->pass->plan, steps->range, s);
+        pass_step(steps->pass, steps->scratch, steps->range, s, n, z, team);
+        if (z) z += n;
     }
 }
 
@@ -284,8 +312,8 @@ static void pass_rows(const struct pass *pass, struct pass_scratch *scratch, str
         for (s1 = s0 + 1; s1 < plan->T && (n = rows_alive(plan, range, s1)) > 0 && rows + n <= CHUNK; s1++) rows += n;
         if (!together) {
             find_chunk(pass, scratch, range, s0, s1);
-            if (pass->shape->blas) project_blas(pass, scratch, rows);
-            else project_native(pass, scratch, rows);
+            if (pass->table) copy_from_table(pass, scratch, rows);
+            else project(pass, scratch, rows);
         }
         struct steps steps = {pass, scratch, range, s0, s1, together};
         if (pass->split > 1) clstm_team_work(pass->split, run_steps, &steps);

@@ -71,6 +71,8 @@ struct reverse_pass {
     struct reverse_weights recurrent, from_input; /* w_hh and w_ih */
     real *dh, *dc;                                /* [N, ld] */
     real *sums;                                   /* gradients of the weights so far (outer.h) */
+    struct located vectors;                       /* of the symbols that the layer read; base NULL: it read none */
+    real *by_symbol;                              /* sum of dz of each symbol, [num, 4 ld] */
 };
 
 struct reverse_scratch {

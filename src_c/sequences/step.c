@@ -14,7 +14,7 @@ clstm_status clstm_lstm_step_size(const clstm_runtime *runtime, const clstm_lstm
     if (runtime->backend != CLSTM_BLAS)
         return (lstm->dtype == CLSTM_F32 ? step_size_f32 : step_size_f64)(runtime, lstm, N, scratch);
     clstm_lstm_bytes bytes;
-    status = clstm_lstm_sizes(runtime, lstm, &(clstm_batch){N, 1, NULL}, &bytes);
+    status = clstm_lstm_sizes(runtime, lstm, &(clstm_batch){.N = N, .T = 1}, &bytes);
     if (!status) *scratch = bytes.infer;
     return status;
 }
@@ -26,7 +26,7 @@ clstm_status clstm_lstm_step(const clstm_runtime *runtime, const clstm_lstm *lst
     const clstm_status status = clstm_lstm_step_size(runtime, lstm, N, &bytes);
     if (status) return status;
     if (runtime->backend == CLSTM_BLAS)
-        return clstm_lstm_infer(runtime, lstm, &(clstm_batch){N, 1, NULL}, weights,
+        return clstm_lstm_infer(runtime, lstm, &(clstm_batch){.N = N, .T = 1}, weights,
                                 (clstm_sequence){(void *)x, stride_x, lstm->input_size}, initial, (clstm_sequence){0},
                                 final, scratch);
     const float_mode mode = float_mode_flush();

@@ -102,7 +102,7 @@ static void compare_dense(const struct dense_case *in, const struct dense_result
 static void check_dense(clstm_dtype dtype, const ptrdiff_t size[4], int bias) {
     const ptrdiff_t N = size[0], T = size[1], I = size[2], O = size[3];
     struct dense_case in = {{dtype, I, O},
-                            {N, T, NULL},
+                            {.N = N, .T = T},
                             strided(dtype, N, T, I, 1),
                             random_buffer(dtype, O * I, 1 / sqrt((double)I)),
                             bias ? random_buffer(dtype, O, 1) : NULL,
@@ -131,7 +131,7 @@ static void check_dense(clstm_dtype dtype, const ptrdiff_t size[4], int bias) {
 
 static void check_dense_statuses(void) {
     const clstm_runtime runtime = runtime_of(CLSTM_ISA_BASELINE, CLSTM_NATIVE, 1);
-    const clstm_batch batch = {2, 3, NULL}, empty = {0, 3, NULL};
+    const clstm_batch batch = {.N = 2, .T = 3}, empty = {.N = 0, .T = 3};
     const clstm_dense good = {CLSTM_F32, 2, 3}, in = {CLSTM_F32, 0, 3}, out = {CLSTM_F32, 2, -1};
     const clstm_dense type = {(clstm_dtype)5, 2, 3}, large = {CLSTM_F64, PTRDIFF_MAX / 4, PTRDIFF_MAX / 4};
     clstm_dense_bytes bytes;
@@ -206,7 +206,7 @@ static void check_pool(clstm_dtype dtype, clstm_pool mode, const ptrdiff_t size[
     const ptrdiff_t N = size[0], T = size[1], F = size[2];
     ptrdiff_t *lengths = buffer((size_t)N * sizeof *lengths);
     for (ptrdiff_t n = 0; n < N; n++) lengths[n] = with_lengths ? (T + 1 + n) % (T + 1) : T; /* 0 1 2 .. */
-    const clstm_batch batch = {N, T, with_lengths ? lengths : NULL};
+    const clstm_batch batch = {.N = N, .T = T, .lengths = with_lengths ? lengths : NULL};
     clstm_sequence x = strided(dtype, N, T, F, 1), dx = strided(dtype, N, T, F, 1);
     void *y = constant_buffer(dtype, N * F, NAN), *dy = random_buffer(dtype, N * F, 1);
     for (ptrdiff_t t = 0; T >= 3 && t < T; t++) set_at(dtype, x, N - 1, t, 0, t == 0 ? -2 : 1); /* equal steps */
@@ -232,10 +232,10 @@ static void check_pool(clstm_dtype dtype, clstm_pool mode, const ptrdiff_t size[
 
 static void check_pool_statuses(void) {
     ptrdiff_t lengths[] = {3, 0};
-    clstm_batch batch = {2, 3, lengths};
+    clstm_batch batch = {.N = 2, .T = 3, .lengths = lengths};
     float x[2 * 3 * 4] = {0}, y[2 * 4] = {0};
     const clstm_sequence sequence = {x, 12, 4};
-    const clstm_batch none = {0, 3, NULL};
+    const clstm_batch none = {.N = 0, .T = 3};
     CHECK(clstm_pool_forward(CLSTM_F32, CLSTM_POOL_LAST, &batch, 4, 4, sequence, y) == CLSTM_OK, "good");
     CHECK(clstm_pool_forward(CLSTM_F32, CLSTM_POOL_LAST, &none, 4, 4, sequence, y) == CLSTM_BAD_SIZE, "N");
     CHECK(clstm_pool_forward(CLSTM_F32, CLSTM_POOL_LAST, &batch, 0, 0, sequence, y) == CLSTM_BAD_SIZE, "features");

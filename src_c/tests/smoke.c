@@ -9,11 +9,13 @@
 struct dimensions {
     ptrdiff_t T, N, I, H, L, D;
     int with_lengths;
+    ptrdiff_t num; /* of symbols; 0: real numbers */
 };
 
 static const struct dimensions all_dimensions[] = {
-    {1, 1, 1, 1, 1, 1, 0},   {4, 3, 1, 17, 2, 2, 1},  {7, 5, 3, 16, 2, 2, 1},
-    {3, 1, 20, 33, 1, 2, 0}, {5, 19, 7, 40, 3, 1, 1}, {12, 70, 24, 72, 1, 2, 1},
+    {1, 1, 1, 1, 1, 1, 0, 0},   {4, 3, 1, 17, 2, 2, 1, 0},  {7, 5, 3, 16, 2, 2, 1, 0},
+    {3, 1, 20, 33, 1, 2, 0, 0}, {5, 19, 7, 40, 3, 1, 1, 0}, {12, 70, 24, 72, 1, 2, 1, 0},
+    {3, 2, 5, 17, 2, 2, 0, 1},  {6, 5, 20, 16, 1, 1, 1, 7}, {9, 40, 3, 33, 1, 2, 1, 130},
 };
 enum { DIMENSIONS = sizeof all_dimensions / sizeof *all_dimensions, MOST_LAYERS = 4 };
 
@@ -22,7 +24,7 @@ struct inputs {
     clstm_lstm lstm;
     clstm_batch batch;
     clstm_weights weights[MOST_LAYERS];
-    clstm_sequence x, dy;
+    clstm_sequence x, dy; /* x of symbols: one row with a step for each */
     clstm_state initial, dfinal;
     ptrdiff_t state; /* elements of h */
 };
@@ -61,14 +63,31 @@ static clstm_sequence dense_sequence(void *data, ptrdiff_t T, ptrdiff_t features
     return (clstm_sequence){data, T * features, features};
 }
 
+/* Any symbols; -1 beyond lengths. */
+static const int64_t *random_symbols(const clstm_batch *batch, ptrdiff_t num) {
+    int64_t *symbols = buffer((size_t)(batch->N * batch->T) * sizeof *symbols);
+    for (ptrdiff_t q = 0; q < batch->N * batch->T; q++) {
+        const int64_t symbol = (int64_t)((random_number() + 1) / 2 * (double)num);
+        symbols[q] = q % batch->T >= length_of(batch, q / batch->T) ? -1 : symbol < num ? symbol : num - 1;
+    }
+    return symbols;
+}
+
+/* N and T of x, or of the vectors of the symbols. */
+static clstm_batch batch_of_x(const struct inputs *in) {
+    return in->batch.symbols ? (clstm_batch){.N = 1, .T = in->batch.num} : in->batch;
+}
+
 static struct inputs make_inputs(const struct dimensions *d, clstm_dtype dtype) {
-    struct inputs in = {.lstm = {dtype, d->I, d->H, d->L, d->D}, .batch = {d->N, d->T, NULL}};
+    struct inputs in = {.lstm = {dtype, d->I, d->H, d->L, d->D}, .batch = {.N = d->N, .T = d->T, .num = d->num}};
     if (d->with_lengths) {
         ptrdiff_t *lengths = buffer((size_t)d->N * sizeof *lengths);
         for (ptrdiff_t n = 0; n < d->N; n++) lengths[n] = (d->T + n * (d->T - 1)) % (d->T + 1); /* T, T-2, .., also 0 */
         in.batch.lengths = lengths;
     }
-    in.x = random_sequence(dtype, &in.batch, d->I);
+    if (d->num) in.batch.symbols = random_symbols(&in.batch, d->num);
+    const clstm_batch of_x = batch_of_x(&in);
+    in.x = random_sequence(dtype, &of_x, d->I);
     in.dy = random_sequence(dtype, &in.batch, d->D * d->H);
     in.state = d->L * d->D * d->N * d->H;
     in.initial = (clstm_state){random_buffer(dtype, in.state, 1), random_buffer(dtype, in.state, 1)};
@@ -95,7 +114,7 @@ static struct results make_results(const struct inputs *in) {
     add_result(&out, dtype, NT * D * H, NAN);
     add_result(&out, dtype, in->state, NAN);
     add_result(&out, dtype, in->state, NAN);
-    add_result(&out, dtype, NT * in->lstm.input_size, NAN);
+    add_result(&out, dtype, batch_of_x(in).N * batch_of_x(in).T * in->lstm.input_size, NAN);
     add_result(&out, dtype, in->state, NAN);
     add_result(&out, dtype, in->state, NAN);
     for (ptrdiff_t l = 0; l < in->lstm.num_layers * D; l++) {
@@ -121,7 +140,7 @@ static void run_backward(const clstm_runtime *runtime, const struct inputs *in, 
     }
     const clstm_status status =
         clstm_lstm_backward(runtime, &in->lstm, &in->batch, in->weights, in->x, in->dy, in->dfinal,
-                            dense_sequence(out->data[DX], in->batch.T, in->lstm.input_size),
+                            dense_sequence(out->data[DX], batch_of_x(in).T, in->lstm.input_size),
                             (clstm_state){out->data[DH], out->data[DC]}, grads, tape, buffer(bytes));
     CHECK(status == CLSTM_OK, "%s", clstm_status_message(status));
 }
@@ -239,14 +258,15 @@ static void check_derivative(const clstm_runtime *runtime, const struct inputs *
 static void check_gradient(const struct inputs *in, const struct results *out) {
     enum { SAMPLES = 9 };
     const clstm_runtime runtime = runtime_of(CLSTM_ISA_BASELINE, CLSTM_NATIVE, 1);
+    const clstm_batch of_x = batch_of_x(in);
     for (int i = DX; i < out->used; i++) {
         for (ptrdiff_t s = 0; s < SAMPLES; s++) {
             const ptrdiff_t q = s * (out->count[i] - 1) / (SAMPLES - 1);
-            const ptrdiff_t I = in->lstm.input_size, row = q / I, n = row / in->batch.T, t = row % in->batch.T;
+            const ptrdiff_t I = in->lstm.input_size, row = q / I, n = row / of_x.T, t = row % of_x.T;
             const double found = ((const double *)out->data[i])[q];
             const clstm_weights *w = &in->weights[i < GRADIENTS ? 0 : (i - GRADIENTS) / 3];
             const void *matrices[] = {w->w_ih, w->w_hh, w->b};
-            if (i == DX && t >= length_of(&in->batch, n)) {
+            if (i == DX && t >= length_of(&of_x, n)) {
                 CHECK(found == 0, "dx is %g beyond lengths", found);
                 continue;
             }
@@ -325,6 +345,10 @@ static void check_statuses(void) {
     EXPECT(in.lstm.input_size, PTRDIFF_MAX / 2, CLSTM_TOO_LARGE);
     EXPECT(lengths[1], -1, CLSTM_BAD_LENGTH);
     EXPECT(lengths[4], in.batch.T + 1, CLSTM_BAD_LENGTH);
+    in.batch.symbols = random_symbols(&in.batch, 1);
+    EXPECT(in.batch.num, 0, CLSTM_BAD_SIZE);
+    EXPECT(in.batch.num, PTRDIFF_MAX / 2, CLSTM_TOO_LARGE);
+    in.batch.symbols = NULL;
     EXPECT(in.lstm.dtype, (clstm_dtype)7, CLSTM_BAD_OPTION);
     EXPECT(runtime.isa, CLSTM_ISA_COUNT, CLSTM_BAD_OPTION);
     EXPECT(runtime.backend, (clstm_backend)9, CLSTM_BAD_OPTION);
@@ -332,6 +356,24 @@ static void check_statuses(void) {
     CHECK(directions == CLSTM_BAD_SIZE || directions == CLSTM_BAD_OPTION, "directions = 3 gives %d", directions);
     buffers_free();
     group("lstm: statuses");
+}
+
+/* The last valid step of the longest row names a symbol that is none. */
+static void check_wrong_symbol(void) {
+    struct inputs in = make_inputs(&all_dimensions[7], CLSTM_F32);
+    const clstm_runtime runtime = runtime_of(CLSTM_ISA_BASELINE, CLSTM_NATIVE, 1);
+    struct results out = make_results(&in);
+    clstm_lstm_bytes bytes;
+    CHECK(clstm_lstm_sizes(&runtime, &in.lstm, &in.batch, &bytes) == CLSTM_OK, "sizes");
+    int64_t *last = (int64_t *)in.batch.symbols + in.batch.lengths[0] - 1;
+    for (*last = -1; *last <= 7; *last += 8) {
+        const clstm_status status = clstm_lstm_infer(&runtime, &in.lstm, &in.batch, in.weights, in.x, in.initial,
+                                                     y_of(&in, &out), final_of(&out), buffer(bytes.infer));
+        CHECK(status == CLSTM_BAD_INDEX, "symbol %d of 7 gives: %s", (int)*last, clstm_status_message(status));
+        CHECK(isnan(get(CLSTM_F32, out.data[Y], 0)), "y was written");
+    }
+    buffers_free();
+    group("lstm: wrong symbols");
 }
 
 int main(void) {
@@ -347,12 +389,13 @@ int main(void) {
             buffers_free();
             check_absent((clstm_dtype)dtype, d);
             char name[100];
-            snprintf(name, sizeof name, "lstm: T%d N%d I%d H%d L%d D%d %s", (int)d->T, (int)d->N, (int)d->I, (int)d->H,
-                     (int)d->L, (int)d->D, dtype_names[dtype]);
+            snprintf(name, sizeof name, "lstm: T%d N%d I%d H%d L%d D%d%s %s", (int)d->T, (int)d->N, (int)d->I,
+                     (int)d->H, (int)d->L, (int)d->D, d->num ? " symbols" : "", dtype_names[dtype]);
             group(name);
         }
     }
     check_statuses();
+    check_wrong_symbol();
     CHECK(!gemm_refused, "a gemm was called with sizes that a BLAS refuses");
     clstm_threads_stop();
     return finish();

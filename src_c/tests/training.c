@@ -23,7 +23,7 @@ struct losses {
 };
 
 static struct losses make_losses(clstm_dtype dtype, const ptrdiff_t size[3], int with_lengths) {
-    struct losses in = {dtype, {size[0], size[1], NULL}, size[2], size[0] * size[1]};
+    struct losses in = {dtype, {.N = size[0], .T = size[1]}, size[2], size[0] * size[1]};
     if (!with_lengths) return in;
     ptrdiff_t *lengths = buffer((size_t)size[0] * sizeof *lengths);
     in.valid = 0;
@@ -235,7 +235,7 @@ static void check_statuses(void) {
     clstm_runtime runtime = runtime_of(CLSTM_ISA_BASELINE, CLSTM_NATIVE, 1);
     const clstm_dtype f32 = CLSTM_F32, bad = (clstm_dtype)3;
     const ptrdiff_t lengths[] = {1, 3};
-    const clstm_batch batch = {2, 2, NULL}, empty = {0, 1, NULL}, longer = {2, 2, lengths};
+    const clstm_batch batch = {.N = 2, .T = 2}, empty = {.N = 0, .T = 1}, longer = {.N = 2, .T = 2, .lengths = lengths};
     const clstm_sgd_options sgd = {0.1, 0, 0, 0, 1};
     const clstm_adam_options adam = {0.1, 0.9, 0.99, 1e-8, 0, 0, 1};
     const int64_t target[4] = {0};
