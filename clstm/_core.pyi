@@ -49,6 +49,7 @@ class LSTMStack:
         h: _Real | None,
         c: _Real | None,
         keep: bool = True,
+        symbols: NDArray[np.int64] | None = None,
     ) -> LSTMTape | None: ...
     def backward(
         self,

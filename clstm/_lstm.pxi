@@ -123,7 +123,8 @@ cdef class LSTMStack:
         """Writes y, h and c; returns a tape, or None if it is not to be kept. With symbols (N, T) int64, x are their
         vectors (num, I)."""
         cdef clstm_runtime runtime = current()
-        cdef clstm_batch batch = batch_of(y.shape[0], y.shape[1], lengths)
+        steps = x if symbols is None else symbols
+        cdef clstm_batch batch = batch_of(steps.shape[0], steps.shape[1], lengths)
         if symbols is not None:
             batch.symbols = <const int64_t *>block(symbols, "symbols", INT64, batch.N * batch.T)
             batch.num = x.shape[0]

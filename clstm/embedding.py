@@ -133,8 +133,10 @@ class Embedding(_DrawnLayer):
             return self.forward(x, state, lengths)
         _arrays.absent("state", state, "Embedding has none")
         valid = valid_steps(lengths, x.shape)
-        _arrays.in_range("x", x, self.num_embeddings, "an index", True if valid is None else valid)
         symbols = _arrays.contiguous(x).astype(np.int64, copy=False)
+        # As unsigned numbers, negative ones are the largest
+        if valid is not None or symbols.view(np.uint64).max() >= self.num_embeddings:
+            _arrays.in_range("x", x, self.num_embeddings, "an index", True if valid is None else valid)
         y = Vectors(self._views["weight"], symbols)
         return y, None, Tape(self, (symbols, valid, y.shape))
 

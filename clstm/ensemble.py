@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _arrays
-from .layer import Tape
-from .network import Network, _in_layer, shapes_in
+from .layer import CheckedGradients, Tape
+from .network import Network, _in_layer
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -84,15 +84,14 @@ class Ensemble(Network):
             outputs.append(y)
             states.append(after)
             tapes.append(tape)
-        return mean_of(outputs), states, Tape(self, (tapes, outputs[0].shape, shapes_in(states)))
+        return mean_of(outputs), states, Tape(self, (tapes, outputs[0].shape, list(states)))
 
     def _run_back(self, tapes, dy, dstate, grads, need_dx):
         dy = dy / len(self.layers)
-        values = iter([grads[name] for name in self._shapes])
         options = {} if need_dx else {"need_dx": False}
         parts = []
         for k, layer in enumerate(self.layers):
-            own = {name: next(values) for name in layer._shapes}
+            own = CheckedGradients((name, grads[full]) for name, full in self._names_of[k])
             with _in_layer(k, layer):
                 part, dstate[k], _ = layer.backward(tapes[k], dy, dstate[k], own, **options)
             parts.append(part)

@@ -9,7 +9,7 @@ import numpy as np
 
 from . import _arrays
 from .embedding import Embedding
-from .layer import Layer, Tape, look
+from .layer import CheckedGradients, Layer, Tape, look
 from .lstm import LSTM
 from .model_file import build, describe, shapes_of
 
@@ -170,6 +170,8 @@ class Network(Layer):
         self._place_layers(self._flat)
         for layer in self.layers:
             layer._join(self)
+        # The parameters of each layer: their names there and here
+        self._names_of = [[(name, f"{k}.{name}") for name in layer._shapes] for k, layer in enumerate(self.layers)]
 
     def _place_layers(self, flat):
         start = 0
@@ -294,13 +296,13 @@ class Network(Layer):
         y, state, lengths = self._checked(x, state, lengths)
         states, tapes = [], []
         for k, layer in enumerate(self.layers):
+            run = layer._refer if k == 0 and self._refers else layer.forward
             with _in_layer(k, layer):
-                run = layer._refer if k == 0 and self._refers else layer.forward
                 y, after, tape = run(y, state[k], lengths)
             states.append(after)
             tapes.append(tape)
             lengths = None if layer.removes_time else lengths
-        return y, states, Tape(self, (tapes, y.shape, shapes_in(states)))
+        return y, states, Tape(self, (tapes, y.shape, list(states)))
 
     def backward(
         self,
@@ -334,25 +336,25 @@ class Network(Layer):
             For each layer the gradient with respect to its initial state.
         grads : dict of ndarray
         """
-        _, shape, state_shapes = look(tape, self)
+        _, shape, states = look(tape, self)
         if dy is not None:
             dy = _arrays.of_shape("dy", dy, self.dtype, shape, strided=True)
         elif dstate is None:
             raise _arrays.wrong(TypeError, "dy", "an array, or None if dstate is given", "None")
         else:
             dy = np.zeros(shape, self.dtype)
-        dstate = [None] * len(self.layers) if dstate is None else self._list("dstate", dstate)
-        dstate = [like(f"dstate[{k}]", entry, state_shapes[k], self.dtype) for k, entry in enumerate(dstate)]
+        if dstate is None:
+            dstate = [None] * len(self.layers)
+        else:
+            dstate = self._list("dstate", dstate)
+            dstate = [like(f"dstate[{k}]", entry, states[k], self.dtype) for k, entry in enumerate(dstate)]
         grads = self._gradients(grads)
         return self._run_back(tape.take()[0], dy, dstate, grads, need_dx)
 
     def _run_back(self, tapes, dy, dstate, grads, need_dx):
-        values = [grads[name] for name in self._shapes]
         for k in reversed(range(len(self.layers))):
             layer = self.layers[k]
-            count = len(layer._shapes)
-            own = dict(zip(layer._shapes, values[len(values) - count :], strict=True))
-            del values[len(values) - count :]
+            own = CheckedGradients((name, grads[full]) for name, full in self._names_of[k])
             options = {} if k or need_dx else {"need_dx": False}
             with _in_layer(k, layer):
                 dy, dstate[k], _ = layer.backward(tapes[k], dy, dstate[k], own, **options)
@@ -375,22 +377,15 @@ class _in_layer:
             raise error_type(f"in layers[{self.k}] ({type(self.layer).__name__}): {error}") from error
 
 
-def shapes_in(state):
-    """A state with shapes in place of its arrays."""
-    if isinstance(state, (list, tuple)):
-        return [shapes_in(entry) for entry in state]
-    return None if state is None else np.shape(state)
-
-
-def like(name, value, shapes, dtype):
-    """A gradient in the form of a state whose `shapes_in` are given; None, at any place, is zero."""
+def like(name, value, state, dtype):
+    """A gradient in the form of a state; None, at any place, is zero."""
     if value is None:
         return None
-    if shapes is None:
+    if state is None:
         raise _arrays.wrong(ValueError, name, "None, because this layer has no state", _arrays.kind(value))
-    if isinstance(shapes, tuple):
-        return _arrays.of_shape(name, value, dtype, shapes)
-    if not isinstance(value, (list, tuple)) or len(value) != len(shapes):
+    if not isinstance(state, (list, tuple)):
+        return _arrays.of_shape(name, value, dtype, np.shape(state))
+    if not isinstance(value, (list, tuple)) or len(value) != len(state):
         got = f"{len(value)} entries" if isinstance(value, (list, tuple)) else _arrays.kind(value)
-        raise _arrays.wrong(ValueError, name, f"{len(shapes)} entries", got)
-    return [like(f"{name}[{k}]", entry, shapes[k], dtype) for k, entry in enumerate(value)]
+        raise _arrays.wrong(ValueError, name, f"{len(state)} entries", got)
+    return [like(f"{name}[{k}]", entry, state[k], dtype) for k, entry in enumerate(value)]

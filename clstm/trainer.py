@@ -19,7 +19,7 @@ import numpy as np
 
 from . import _arrays, _core, losses, optimizers
 from .batches import Data
-from .layer import Layer
+from .layer import CheckedGradients, Layer
 from .network import Network
 from .progress import bar as bar_of
 
@@ -118,7 +118,7 @@ class Trainer:
         self.history: dict[str, list] = {
             name: [] for name in ("epoch", "loss", "learning_rate", "gradient_norm", "seconds")
         }
-        self._gradient, self._gradients = net.zeros_like_parameters()
+        self._make_gradients()
 
     @property
     def optimizer(self) -> Optimizer:
@@ -139,7 +139,11 @@ class Trainer:
 
     def __setstate__(self, state):
         vars(self).update(state)
-        self._gradient, self._gradients = self.net.zeros_like_parameters()
+        self._make_gradients()
+
+    def _make_gradients(self):
+        self._gradient, gradients = self.net.zeros_like_parameters()
+        self._gradients = CheckedGradients(gradients)
 
     # Training
 

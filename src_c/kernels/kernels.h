@@ -173,8 +173,10 @@ struct kernels {
     /* Sum over squared differences; gradient = scale (prediction - target). Sums are kept in double, in blocks, so
      * that they do not depend on the number of lanes used elsewhere. */
     double (*squared_error)(ptrdiff_t n, const real *prediction, const real *target, real scale, real *gradient);
-    /* One position: returns -log softmax(logits)[target]; gradient = scale (softmax - onehot), or NULL. */
-    double (*softmax_error)(ptrdiff_t classes, const real *logits, ptrdiff_t target, real scale, real *gradient);
+    /* Sum over positions of -log softmax(logits)[target], logits [positions, classes]; gradient = scale (softmax -
+     * onehot), or NULL. */
+    double (*softmax_error)(ptrdiff_t positions, ptrdiff_t classes, const real *logits, const int64_t *target,
+                            real scale, real *gradient);
     double (*sum_of_squares)(ptrdiff_t n, const real *x);
     void (*scale)(ptrdiff_t n, real *x, real factor);
     void (*sgd)(const struct sgd_update *);

@@ -16,7 +16,16 @@ struct sums {
     double_vec part[PARTS];
 };
 
-CLSTM_INLINE double_vec in_double(narrow_vec x) { return __builtin_convertvector(x, double_vec); }
+/* (__builtin_convertvector is taken apart into halves and quarters by gcc 12.) */
+CLSTM_INLINE double_vec in_double(narrow_vec x) {
+#if VECTOR_BYTES == 64 && REAL_BITS == 32
+    return (double_vec)_mm512_cvtps_pd((__m256)x);
+#elif VECTOR_BYTES == 32 && REAL_BITS == 32
+    return (double_vec)_mm256_cvtps_pd((__m128)x);
+#else
+    return __builtin_convertvector(x, double_vec);
+#endif
+}
 
 /* Adds the squares of GROUP elements, or the elements. */
 CLSTM_INLINE void add_squares(struct sums *sums, const real *x) {

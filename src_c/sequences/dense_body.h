@@ -19,8 +19,7 @@ struct dense {
 };
 
 struct dense_worker {
-    const real **from;
-    real **to;
+    real **from, **to;
     real *gathered;
     struct outer_scratch outer;
 };
@@ -78,6 +77,17 @@ static real *sequence_row(const struct dense *it, clstm_sequence sequence, ptrdi
     return (real *)sequence.data + q / it->T * sequence.stride_n + q % it->T * sequence.stride_t;
 }
 
+/* The addresses of n rows from q on. */
+static void find_sequence(const struct dense *it, clstm_sequence sequence, ptrdiff_t q, ptrdiff_t n, real **found) {
+    const ptrdiff_t from_last_step = sequence.stride_n - (it->T - 1) * sequence.stride_t;
+    real *row = sequence_row(it, sequence, q);
+    for (ptrdiff_t i = 0, t = q % it->T; i < n; i++) {
+        found[i] = row;
+        t = t + 1 < it->T ? t + 1 : 0;
+        row += t > 0 ? sequence.stride_t : from_last_step;
+    }
+}
+
 static ptrdiff_t chunk_rows(const struct dense *it, ptrdiff_t q0) {
     return it->rows - q0 < CHUNK ? it->rows - q0 : CHUNK;
 }
@@ -89,7 +99,7 @@ static void dense_product(const struct dense *it, const struct dense_worker *wor
     const struct product product = {
         .rows = rows,
         .terms = 1,
-        .term = {{worker->from, 0, 1, k, it->panels, k * panel}},
+        .term = {{(const real *const *)worker->from, 0, 1, k, it->panels, k * panel}},
         .bias = bias,
         .c = worker->to,
         .columns = columns,
@@ -104,10 +114,8 @@ static void forward_chunk(void *context, ptrdiff_t task, int index) {
     const struct dense *it = context;
     const struct dense_worker *worker = &it->worker[index];
     const ptrdiff_t q0 = task * CHUNK, n = chunk_rows(it, q0);
-    for (ptrdiff_t i = 0; i < n; i++) {
-        worker->from[i] = sequence_row(it, it->x, q0 + i);
-        worker->to[i] = it->y + (q0 + i) * it->out;
-    }
+    find_sequence(it, it->x, q0, n, worker->from);
+    for (ptrdiff_t i = 0; i < n; i++) worker->to[i] = it->y + (q0 + i) * it->out;
     dense_product(it, worker, n, it->in, it->out, it->bias);
 }
 
@@ -146,10 +154,8 @@ void REAL_NAME(dense_forward)(const clstm_runtime *runtime, const clstm_dense *d
 /* dw += dy^T x, db += sum of dy */
 static void find_dense(const void *source, ptrdiff_t q0, ptrdiff_t n, real **left, real **right[OUTER_SEGMENTS]) {
     const struct dense *it = source;
-    for (ptrdiff_t i = 0; i < n; i++) {
-        left[i] = (real *)it->dy + (q0 + i) * it->out; /* read only */
-        right[0][i] = sequence_row(it, it->x, q0 + i);
-    }
+    find_sequence(it, it->x, q0, n, right[0]);
+    for (ptrdiff_t i = 0; i < n; i++) left[i] = (real *)it->dy + (q0 + i) * it->out; /* read only */
 }
 
 static struct outer outer_of(const struct dense *it) {
@@ -183,10 +189,8 @@ static void backward_task(void *context, ptrdiff_t task, int index) {
         return;
     }
     const ptrdiff_t q0 = (task - weight_tasks) * CHUNK, n = chunk_rows(it, q0);
-    for (ptrdiff_t i = 0; i < n; i++) {
-        worker->from[i] = it->dy + (q0 + i) * it->out;
-        worker->to[i] = sequence_row(it, it->dx, q0 + i);
-    }
+    find_sequence(it, it->dx, q0, n, worker->to);
+    for (ptrdiff_t i = 0; i < n; i++) worker->from[i] = (real *)it->dy + (q0 + i) * it->out; /* read only */
     dense_product(it, worker, n, it->out, it->in, NULL);
 }
 

@@ -10,9 +10,9 @@ struct arithmetic {
     /* Sum of (prediction - target)^2; gradient = scale (prediction - target), or NULL. */
     double (*squared_error)(clstm_isa isa, ptrdiff_t n, const void *prediction, const void *target, double scale,
                             void *gradient);
-    /* -log softmax(logits)[target] of one position; gradient = scale (softmax - onehot), or NULL. */
-    double (*softmax_error)(clstm_isa isa, ptrdiff_t classes, const void *logits, ptrdiff_t target, double scale,
-                            void *gradient);
+    /* Sum over positions of -log softmax(logits)[target]; gradient = scale (softmax - onehot), or NULL. */
+    double (*softmax_error)(clstm_isa isa, ptrdiff_t positions, ptrdiff_t classes, const void *logits,
+                            const int64_t *target, double scale, void *gradient);
     double (*sum_of_squares)(clstm_isa isa, ptrdiff_t n, const void *x);
     void (*scale)(clstm_isa isa, ptrdiff_t n, void *x, double factor);
     void (*sgd)(clstm_isa isa, ptrdiff_t n, const clstm_sgd_options *, void *w, const void *g, void *momentum_buffer);

@@ -11,9 +11,9 @@ static double squared_error(clstm_isa isa, ptrdiff_t n, const void *prediction, 
     return kernels_of(isa)->squared_error(n, prediction, target, (real)scale, gradient);
 }
 
-static double softmax_error(clstm_isa isa, ptrdiff_t classes, const void *logits, ptrdiff_t target, double scale,
-                            void *gradient) {
-    return kernels_of(isa)->softmax_error(classes, logits, target, (real)scale, gradient);
+static double softmax_error(clstm_isa isa, ptrdiff_t positions, ptrdiff_t classes, const void *logits,
+                            const int64_t *target, double scale, void *gradient) {
+    return kernels_of(isa)->softmax_error(positions, classes, logits, target, (real)scale, gradient);
 }
 
 static double sum_of_squares(clstm_isa isa, ptrdiff_t n, const void *x) {

@@ -100,13 +100,10 @@ clstm_status clstm_mse(const clstm_runtime *runtime, clstm_dtype dtype, const cl
 
 static double softmax_error_row(const struct loss *loss, ptrdiff_t n, ptrdiff_t length) {
     const struct arithmetic *arithmetic = loss->arithmetic;
-    const int64_t *target = loss->target;
-    double sum = 0;
-    for (ptrdiff_t q = n * loss->batch->T, end = q + length; q < end; q++)
-        sum += arithmetic->softmax_error(loss->isa, loss->width, element(arithmetic, loss->prediction, q * loss->width),
-                                         (ptrdiff_t)target[q], loss->scale,
-                                         element(arithmetic, loss->gradient, q * loss->width));
-    return sum;
+    const ptrdiff_t q = n * loss->batch->T;
+    return arithmetic->softmax_error(
+        loss->isa, length, loss->width, element(arithmetic, loss->prediction, q * loss->width),
+        (const int64_t *)loss->target + q, loss->scale, element(arithmetic, loss->gradient, q * loss->width));
 }
 
 static clstm_status check_targets(const clstm_batch *batch, ptrdiff_t classes, const int64_t *target) {
