@@ -25,6 +25,7 @@ const struct kernels INSTANCE = {
     .pack_piece = pack_piece,
     .pack_narrow = pack_narrow,
     .add_transposed = add_transposed,
+    .add_rows = add_rows,
     .product = product_kernel,
     .narrow_product = narrow_product_kernel,
     .gate_rows = gate_rows_kernel,

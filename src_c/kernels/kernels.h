@@ -159,6 +159,9 @@ struct kernels {
     /* to[j][i] += from[i][j] for i < rows, j < columns; `from` must be readable up to whole vectors both ways. */
     void (*add_transposed)(real *to, ptrdiff_t ldto, const real *from, ptrdiff_t ldfrom, ptrdiff_t rows,
                            ptrdiff_t columns);
+    /* to[r][offset ..] += row r of from, `width` elements; some of the rows of `to` may be the same. */
+    void (*add_rows)(real *const *to, ptrdiff_t offset, const real *from, ptrdiff_t ldfrom, ptrdiff_t rows,
+                     ptrdiff_t width);
 
     void (*product)(const struct product *, struct panel_range);
     void (*narrow_product)(const struct narrow_product *);

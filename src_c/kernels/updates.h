@@ -1,4 +1,4 @@
-/* What optimisers do to flat arrays. Elements do not depend on each other and memory is the limit, so that these are
+/* Sums of rows, and what optimisers do to flat arrays. Elements do not depend on each other and memory is the limit, so that these are
  * plain loops, which compilers turn into vectors. */
 #ifndef CLSTM_UPDATES_H
 #define CLSTM_UPDATES_H
@@ -21,6 +21,14 @@ static double sum_of_squares_kernel(ptrdiff_t n, const real *x) {
         add_squares(&sums, tail);
     }
     return total_of(sums);
+}
+
+static void add_rows(real *const *to, ptrdiff_t offset, const real *from, ptrdiff_t ldfrom, ptrdiff_t rows,
+                     ptrdiff_t width) {
+    for (ptrdiff_t r = 0; r < rows; r++, from += ldfrom) {
+        real *restrict sum = to[r] + offset;
+        for (ptrdiff_t i = 0; i < width; i++) sum[i] += from[i];
+    }
 }
 
 static void scale_kernel(ptrdiff_t n, real *x, real factor) {

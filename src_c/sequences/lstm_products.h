@@ -62,10 +62,6 @@ static struct outer_shares largest_shares(const struct shape *shape, const struc
 
 /* ---- gradients of the weights ---- */
 
-static void add_into(real *to, const real *from, ptrdiff_t count) {
-    for (ptrdiff_t i = 0; i < count; i++) to[i] += from[i];
-}
-
 /* The dz of one direction on the tape, in the order of its steps. */
 static struct located dz_located(const struct reverse_pass *pass) {
     return at_packed(pass->tape.gates, 4 * pass->shape->ld, pass->reverse);
@@ -140,15 +136,14 @@ static struct outer symbol_outer_of(const struct reverse_pass *pass) {
 }
 
 /* Adds elements [begin, end) of the dz of the steps [s0, s1) to those of their symbols. */
-static void add_to_symbols(const struct reverse_pass *pass, ptrdiff_t s0, ptrdiff_t s1, ptrdiff_t begin,
-                           ptrdiff_t end) {
+static void add_to_symbols(const struct reverse_pass *pass, struct backward_worker *worker, ptrdiff_t s0, ptrdiff_t s1,
+                           ptrdiff_t begin, ptrdiff_t end) {
     const ptrdiff_t width = 4 * pass->shape->ld;
-    for (ptrdiff_t s = s0; s < s1; s++)
-        for (ptrdiff_t r = 0; r < pass->plan->alive[s]; r++) {
-            real *to;
-            find_symbols(pass->shape, pass->plan, pass->reverse, s, r, 1, pass->by_symbol, width, &to);
-            add_into(to + begin, dz_of(pass, s, r) + begin, end - begin);
-        }
+    for (ptrdiff_t s = s0; s < s1; s++) {
+        const ptrdiff_t n = pass->plan->alive[s];
+        find_symbols(pass->shape, pass->plan, pass->reverse, s, 0, n, pass->by_symbol, width, worker->c);
+        pass->shape->kernels->add_rows(worker->c, begin, dz_of(pass, s, 0) + begin, width, n, end - begin);
+    }
 }
 
 /* ---- gradient of the input ---- */
@@ -184,6 +179,10 @@ static void dx_native(const struct backward_layer *layer, struct backward_worker
         product.terms += add_reverse_terms(product.term + product.terms, shape, weights[d], dz[d]);
     kernels->product(&product, all_panels(product.panels));
     multiply_rest(shape, n, (int)shape->D, dz, weights, worker->c);
+}
+
+static void add_into(real *to, const real *from, ptrdiff_t count) {
+    for (ptrdiff_t i = 0; i < count; i++) to[i] += from[i];
 }
 
 /* BLAS wants whole rows of dz one after another: a direction at a time, in its own order of steps. */
@@ -228,13 +227,13 @@ static void weight_task(const struct backward_layer *layer, ptrdiff_t task, int 
     }
 }
 
-static void sum_task(const struct backward_layer *layer, ptrdiff_t task) {
+static void sum_task(const struct backward_layer *layer, ptrdiff_t task, int worker) {
     const struct reverse_pass *pass = &layer->pass[task / layer->symbol_parts];
     const ptrdiff_t part = task % layer->symbol_parts, width = 4 * layer->shape->ld;
     const ptrdiff_t begin = part * width / layer->symbol_parts, end = (part + 1) * width / layer->symbol_parts;
     for (ptrdiff_t s1 = layer->s1, s0; s1 > layer->s0; s1 = s0) {
         s0 = chunk_start(layer->plan, s1);
-        add_to_symbols(pass, s0, s1, begin, end);
+        add_to_symbols(pass, &layer->worker[worker], s0, s1, begin, end);
     }
 }
 
@@ -249,7 +248,7 @@ static void batched_task(void *context, ptrdiff_t task, int worker) {
     const struct backward_layer *layer = context;
     const ptrdiff_t weights = weight_tasks(layer), sums = layer->symbol_parts * layer->shape->D;
     if (task < weights) weight_task(layer, task, worker);
-    else if (task < weights + sums) sum_task(layer, task - weights);
+    else if (task < weights + sums) sum_task(layer, task - weights, worker);
     else dx_task(layer, task - weights - sums, worker);
 }
 
@@ -279,7 +278,7 @@ static void run_symbols_blas(struct backward_layer *layer) {
     for (int d = 0; d < shape->D; d++) {
         const struct reverse_pass *pass = &layer->pass[d];
         const struct outer outer = symbol_outer_of(pass);
-        add_to_symbols(pass, 0, layer->plan->T, 0, 4 * shape->ld);
+        add_to_symbols(pass, &layer->worker[0], 0, layer->plan->T, 0, 4 * shape->ld);
         outer_blas(&outer, &layer->worker[0].outer, &shape->runtime->blas, shape->num);
         if (layer->dvectors)
             gates_times_blas(shape, shape->num, shape->I, pass->by_symbol, pass->weights->w_ih, d, layer->dvectors,
