@@ -4,8 +4,9 @@
 
 #include "transpose.h"
 
-/* Elements of a row that are packed together: some lines of the cache, in one of which the panel stays meanwhile. */
-enum { PACK_BLOCK = 256 / sizeof(real) };
+/* Elements of a row that are packed together. A vector that is a line of the cache is written at once, and then few long
+ * rows are read best; of shorter ones, the panel has to stay in the nearest cache until its lines are full. */
+enum { PACK_BLOCK = (VECTOR_BYTES == 64 ? 4096 : 256) / sizeof(real) };
 
 /* Columns [k0, k1) of V rows: panel[k][lane] = rows[lane][k], the columns of the panel `width` apart. */
 CLSTM_INLINE void pack_block(real *panel, ptrdiff_t width, const real *const *rows, ptrdiff_t k0, ptrdiff_t k1) {

@@ -141,6 +141,14 @@ static inline ptrdiff_t tile_width(const struct outer *outer, const struct block
     return columns <= FEW_COLUMNS ? columns : outer->kernels->product_rows;
 }
 
+/* Whether the rows of left are a panel as they stand: all of C in its lanes, one row after another. */
+static int is_panel(const struct outer *outer, const struct outer_scratch *scratch, ptrdiff_t width, ptrdiff_t n) {
+    if (outer_height(outer) != width || (outer->blocks > 1 && outer->width != outer->ld)) return 0;
+    for (ptrdiff_t q = 1; q < n; q++)
+        if (scratch->left[q] != scratch->left[q - 1] + width) return 0;
+    return 1;
+}
+
 /* One panel of one chunk times all tiles: n terms of the sums of its rows. */
 static void outer_panel(const struct outer *outer, struct outer_scratch *scratch, const struct block *block,
                         ptrdiff_t m, ptrdiff_t n, int accumulate) {
@@ -148,7 +156,11 @@ static void outer_panel(const struct outer *outer, struct outer_scratch *scratch
     const ptrdiff_t height = tile_width(outer, block), full = kernels->product_vectors * kernels->lanes;
     const ptrdiff_t count = block->m1 - m < full ? block->m1 - m : full;
     const ptrdiff_t vectors = parts_of(count, kernels->lanes), width = vectors * kernels->lanes;
-    outer_pack_panel(outer, scratch, width, m, count, n);
+    const real *panel = scratch->left[0];
+    if (!is_panel(outer, scratch, width, n)) {
+        outer_pack_panel(outer, scratch, width, m, count, n);
+        panel = scratch->panel;
+    }
     for (ptrdiff_t k = block->k0; k < block->k1; k += height) {
         const real *a[FEW_COLUMNS];
         real *c[FEW_COLUMNS];
@@ -160,7 +172,7 @@ static void outer_panel(const struct outer *outer, struct outer_scratch *scratch
         const struct product product = {
             .rows = rows,
             .terms = 1,
-            .term = {{.rows = a, .step = height, .k = n, .panels = scratch->panel}},
+            .term = {{.rows = a, .step = height, .k = n, .panels = panel}},
             .c = c,
             .columns = width,
             .panel_step = full,
