@@ -2,7 +2,7 @@
 
 Without a command, measures: engines take turns, each in a process of its own, after a check that the machine is quiet;
 what the machine can do at most is measured beside them. Prints a line for each row and tables at the end, and writes
-everything to a JSON file and plots. bench/README.md tells the method.
+everything to a JSON file, tables for the documentation, and plots. bench/README.md tells the method.
 """
 
 from __future__ import annotations
@@ -141,8 +141,11 @@ def read(path):
 
 
 def draw(results, args):
-    """Plots, if matplotlib is there."""
+    """Tables for the documentation, and plots, if matplotlib is there."""
+    from . import page
+
     folder = Path(args.plots or Path(args.results or args.out).parent)
+    print(f"tables: {page.write(results, folder)}")
     try:
         from . import plots
     except ImportError:

@@ -26,10 +26,10 @@ def load_bench():
 
 
 load_bench()
-command, data, engines, machine, plots, report, results_, rows, run, sweeps, tables, targets = (
+command, data, engines, machine, page, plots, report, results_, rows, run, sweeps, tables, targets = (
     importlib.import_module(f"bench.{name}")
     for name in (
-        *("__main__", "data", "engines", "machine", "plots", "report", "results", "rows", "run", "sweeps"),
+        *("__main__", "data", "engines", "machine", "page", "plots", "report", "results", "rows", "run", "sweeps"),
         *("tables", "targets"),
     )
 )
@@ -309,6 +309,15 @@ class TestReport:
         assert capsys.readouterr().out.strip() == report.text(canned)
         with pytest.raises(SystemExit, match="no-such"):
             command.main(["report", str(tmp_path / "no-such.json")])
+
+    def test_tables_for_the_documentation(self, canned, tmp_path):
+        path = page.write(canned, tmp_path)
+        text = path.read_text(encoding="utf-8")
+        assert path == tmp_path / "speed.md"
+        assert "versions: clstm 1" in text
+        assert "### Training" in text
+        line = next(line for line in text.splitlines() if line.startswith("| small"))
+        assert [cell.strip() for cell in line.split("|")[3:8]] == ["5 ms", "94", "94 %", "torch 6 ms", "1.20x"]
 
     def test_plots(self, canned, tmp_path):
         canned.put(record(row_of("sweep-H:H=16"), {"clstm": 1e-3}))

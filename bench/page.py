@@ -1,0 +1,117 @@
+"""The figures of the documentation, as Markdown tables that docs/explanation/performance.md includes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .report import render
+from .results import Results, best_peer, gigaflops, ratio
+from .tables import MISSING, Table, duration, number, percent, times
+
+
+def write(results: Results, folder: Path) -> Path:
+    """Writes the tables to ``speed.md``.
+
+    Parameters
+    ----------
+    results : Results
+    folder : Path
+
+    Returns
+    -------
+    Path
+        The file.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "speed.md"
+    tables = [f"#{render(table)}" for table in found_tables(results)]  # of the third level, within a section
+    path.write_text("\n\n".join([machine(results), *tables]) + "\n", encoding="utf-8")
+    return path
+
+
+def found_tables(results):
+    makers = (training, inference, steps, others)
+    return [table for table in (maker(results) for maker in makers) if table.rows]
+
+
+def machine(results):
+    """One sentence: when, where, with which versions, and what the machine can do."""
+    facts, limits = results.found["machine"], results.found["limits"]
+    versions = sorted({
+        f"{name} {engine['version']}"
+        for row in results.rows
+        for name, engine in row["engines"].items()
+        if "version" in engine and "-" not in name
+    })  # fmt: skip
+    peak = ", ".join(f"{limits[key]['float32']:.0f}" for key in sorted(limits))
+    return (
+        f"Measured on {results.found['date'][:10]} on {facts['cpu']}; versions: {', '.join(versions)}. Peak of sgemm: "
+        f"{peak} GFLOP/s with {', '.join(sorted(limits))} threads."
+    )
+
+
+def compared(results, kind, title):
+    """clstm and the best peer, one thread and two."""
+    header = ["", "T, N, I, H, L, D", "1 thread", "GFLOP/s", "of sgemm", "best peer", "ratio", "2 threads", "ratio"]
+    cells = []
+    for row in results.of_kind(kind, 1):
+        second = results.row(kind, row["name"], 2)
+        peer = best_peer(row)
+        cells.append([
+            row["name"],
+            ", ".join(map(str, row["shape"])),
+            duration(row, "clstm"),
+            number(gigaflops(row, "clstm"), 0),
+            percent(results.fraction(row)),
+            MISSING if peer is None else f"{peer} {duration(row, peer)}",
+            times(ratio(row)),
+            MISSING if second is None else duration(second, "clstm"),
+            times(second and ratio(second)),
+        ])  # fmt: skip
+    return Table(title, header, cells)
+
+
+def training(results):
+    return compared(results, "train", "Training: forward, backward, all gradients, float32")
+
+
+def inference(results):
+    return compared(results, "forward", "Inference over whole sequences, float32")
+
+
+def steps(results):
+    """A single step, beside the kernel alone and reading the weights once."""
+    cells = []
+    for row in results.of_kind("step", 1):
+        limit, peer = results.limit_seconds(row), best_peer(row)
+        cells.append([
+            row["name"],
+            duration(row, "clstm"),
+            duration(row, "clstm-kernel"),
+            MISSING if limit is None else f"{1e6 * limit:.3g} us",
+            MISSING if peer is None else f"{peer} {duration(row, peer)}",
+            times(ratio(row)),
+        ])  # fmt: skip
+    header = ["", "from Python", "the kernel", "reading the weights", "best peer", "ratio"]
+    return Table("One step of one sequence, 1 thread, I = H", header, cells)
+
+
+def others(results):
+    """What is left: rows of other kinds, against the best peer."""
+    kinds = {"ragged": "lengths of 20 to 200", "float64": "training, float64", "epoch": "an epoch through Trainer"}
+    cells = []
+    for kind, what in kinds.items():
+        for row in results.of_kind(kind, 1):
+            if best_peer(row) is None:
+                continue
+            second = results.row(kind, row["name"], 2)
+            peer = best_peer(row)
+            cells.append([
+                f"{what}: {row['name']}",
+                duration(row, "clstm"),
+                f"{peer} {duration(row, peer)}",
+                times(ratio(row)),
+                MISSING if second is None else duration(second, "clstm"),
+                times(second and ratio(second)),
+            ])  # fmt: skip
+    return Table("Other rows", ["", "1 thread", "best peer", "ratio", "2 threads", "ratio"], cells)
