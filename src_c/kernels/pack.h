@@ -86,6 +86,17 @@ static void pack_columns(real *dst, const real *b, ptrdiff_t ldb, ptrdiff_t k, p
     }
 }
 
+/* Fewer than V elements, as two copies of constant size that may overlap. */
+CLSTM_INLINE void copy_few(real *to, const real *from, ptrdiff_t count) {
+    CLSTM_UNROLL for (ptrdiff_t size = V / 2; size > 0; size /= 2) {
+        if (count >= size) {
+            memcpy(to, from, (size_t)size * sizeof(real));
+            memcpy(to + count - size, from + count - size, (size_t)size * sizeof(real));
+            return;
+        }
+    }
+}
+
 static void pack_piece(real *dst, ptrdiff_t width, ptrdiff_t lane0, const real *const *rows, ptrdiff_t offset,
                        ptrdiff_t count, ptrdiff_t k) {
     dst += lane0;
@@ -98,7 +109,8 @@ static void pack_piece(real *dst, ptrdiff_t width, ptrdiff_t lane0, const real *
         real *to = dst + kk * width;
         ptrdiff_t j = 0;
         for (; j + V <= count; j += V) store(to + j, load(from + j));
-        for (; j < count; j++) to[j] = from[j];
+        if (j < count && count > V) store(to + count - V, load(from + count - V));
+        else copy_few(to + j, from + j, count - j);
     }
 }
 
