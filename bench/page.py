@@ -8,6 +8,8 @@ from .report import render
 from .results import Results, best_peer, gigaflops, ratio
 from .tables import MISSING, Table, duration, number, percent, times
 
+UNBROKEN = "\N{NO-BREAK SPACE}"
+
 
 def write(results: Results, folder: Path) -> Path:
     """Writes the tables to ``speed.md``.
@@ -24,7 +26,7 @@ def write(results: Results, folder: Path) -> Path:
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "speed.md"
-    tables = [f"#{render(table)}" for table in found_tables(results)]  # of the third level, within a section
+    tables = [f"#{render(unbroken(table))}" for table in found_tables(results)]  # of the third level, within a section
     path.write_text("\n\n".join([machine(results), *tables]) + "\n", encoding="utf-8")
     return path
 
@@ -32,6 +34,12 @@ def write(results: Results, folder: Path) -> Path:
 def found_tables(results):
     makers = (training, inference, steps, others)
     return [table for table in (maker(results) for maker in makers) if table.rows]
+
+
+def unbroken(table):
+    """Figures stay in one line."""
+    rows = [[row[0], *(cell.replace(" ", UNBROKEN) for cell in row[1:])] for row in table.rows]
+    return table._replace(rows=rows)
 
 
 def machine(results):
@@ -52,14 +60,14 @@ def machine(results):
 
 def compared(results, kind, title):
     """clstm and the best peer, one thread and two."""
-    header = ["", "T, N, I, H, L, D", "1 thread", "GFLOP/s", "of sgemm", "best peer", "ratio", "2 threads", "ratio"]
+    header = ["", "T N I H L D", "1 thread", "GFLOP/s", "of sgemm", "best peer", "ratio", "2 threads", "ratio"]
     cells = []
     for row in results.of_kind(kind, 1):
         second = results.row(kind, row["name"], 2)
         peer = best_peer(row)
         cells.append([
             row["name"],
-            ", ".join(map(str, row["shape"])),
+            " ".join(map(str, row["shape"])),
             duration(row, "clstm"),
             number(gigaflops(row, "clstm"), 0),
             percent(results.fraction(row)),
