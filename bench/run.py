@@ -132,7 +132,11 @@ def measure_limits(threads, options, patience):
 
 
 def keep_limits(results, threads, measured):
+    """The best of these and, where rows are measured again, of those that the other rows were compared with."""
     measured = [one for one in measured if one is not None]
+    earlier = results.found["limits"].get(str(threads))
+    if measured and earlier:
+        measured.append({**earlier, "read": {int(kib): rate for kib, rate in earlier["read"].items()}})
     if measured:
         best = limits.best_of(measured)
         best["read"] = {str(kib): rate for kib, rate in best["read"].items()}

@@ -111,7 +111,7 @@ typedef struct clstm_batch {
      * stand in x, [num,I] with rows stride_t apart; dx is [num,I] contiguous. Their products with w_ih are computed once
      * for each symbol instead of once for each step. Symbols beyond lengths are never read. */
     const int64_t *symbols;
-    ptrdiff_t num; /* each symbol is 0 .. num-1 */
+    ptrdiff_t num; /* at least 1; each symbol is 0 .. num-1, or BAD_INDEX */
 } clstm_batch;
 
 /* [N,T,F] in memory of the caller: element (n,t,j) at data[n stride_n + t stride_t + j]. */

@@ -69,7 +69,7 @@ def normal(rng, dtype, *shape):
     return read_only(rng.standard_normal(shape).astype(dtype))
 
 
-def pad(array, lengths, value):
+def pad(array, lengths, value=np.nan):
     """A copy of array (N, T, F) with `value` in the padding."""
     padding = np.arange(array.shape[1]) >= np.reshape(lengths, (-1, 1))
     return read_only(np.where(padding[:, :, None], array.dtype.type(value), array))

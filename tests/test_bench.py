@@ -310,6 +310,12 @@ class TestReport:
         with pytest.raises(SystemExit, match="no-such"):
             command.main(["report", str(tmp_path / "no-such.json")])
 
+    def test_limits_of_an_earlier_run_count(self):
+        results = Results({"limits": {}})
+        run.keep_limits(results, 1, [{"float32": 100.0, "float64": 50.0, "read": {32: 200.0}}])
+        run.keep_limits(results, 1, [None, {"float32": 90.0, "float64": 51.0, "read": {32: 210.0}}])
+        assert results.found["limits"] == {"1": {"float32": 100.0, "float64": 51.0, "read": {"32": 210.0}}}
+
     def test_tables_for_the_documentation(self, canned, tmp_path):
         path = page.write(canned, tmp_path)
         text = path.read_text(encoding="utf-8")

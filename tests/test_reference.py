@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import product
 
+import cases
 import numpy as np
 import pytest
 import reference_training as training
+from cases import pad, read_only
 from reference import complex_step, lstm_backward, lstm_forward, sigmoid, trace
 
 
@@ -22,46 +24,20 @@ def assert_close(actual, expected):
     np.testing.assert_allclose(actual, expected, rtol=1e-12, atol=1e-14, **strictly)
 
 
-def read_only(array):
-    array.flags.writeable = False
-    return array
-
-
 def normal(rng, *shape):
     return read_only(rng.standard_normal(shape))
 
 
-def pad(array, lengths, value=np.nan):
-    """A copy of array (N, T, F) with `value` in the padding."""
-    padding = np.arange(array.shape[1]) >= np.reshape(lengths, (-1, 1))
-    return read_only(np.where(padding[:, :, None], value, array))
-
-
 @dataclass(frozen=True)
-class Case:
-    """Sizes, options and seed of one LSTM problem; its str is the test id."""
+class Case(cases.Case):
+    """A problem for the reference, small because the complex step takes each parameter by itself."""
 
-    N: int = 3
     T: int = 4
     I: int = 5
     H: int = 2
-    L: int = 1
-    bidirectional: bool = False
-    with_state: bool = True
-    lengths: tuple = None
-    bias: bool = True
-    seed: int = 1
-
-    def __str__(self):
-        sizes = f"N{self.N}-T{self.T}-I{self.I}-H{self.H}-L{self.L}-D{1 + self.bidirectional}"
-        state = "state" if self.with_state else "nostate"
-        lengths = "lengths" + "_".join(map(str, self.lengths)) if self.lengths else "full"
-        bias = "bias" if self.bias else "nobias"
-        return f"{sizes}-{state}-{lengths}-{bias}-seed{self.seed}"
 
     def options(self):
-        sizes = {"hidden_size": self.H, "num_layers": self.L}
-        return sizes | {"bidirectional": self.bidirectional, "lengths": self.lengths}
+        return super().options() | {"lengths": self.lengths}
 
     def params(self, rng):
         params = {}

@@ -31,6 +31,7 @@ static inline struct shape shape_of(const clstm_runtime *runtime, const clstm_ls
     };
 }
 
+/* The same for the sequences of a batch, which may be of symbols. */
 static inline struct shape shape_for(const clstm_runtime *runtime, const clstm_lstm *lstm, const clstm_batch *batch) {
     struct shape shape = shape_of(runtime, lstm);
     shape.symbols = batch->symbols;

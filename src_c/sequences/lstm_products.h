@@ -252,25 +252,31 @@ static void batched_task(void *context, ptrdiff_t task, int worker) {
     else dx_task(layer, task - weights - sums, worker);
 }
 
-/* What remains to be done for a block of the gradient of w_ih, or for some vectors. */
-static void symbol_task(void *context, ptrdiff_t task, int worker) {
-    const struct backward_layer *layer = context;
+/* A block of the gradient of w_ih. */
+static void symbol_weight_task(const struct backward_layer *layer, ptrdiff_t task, int worker) {
+    const ptrdiff_t per_direction = outer_tasks(&layer->symbol_shares);
+    const struct outer outer = symbol_outer_of(&layer->pass[task / per_direction]);
+    const struct block block = outer_block(&layer->symbol_shares, task % per_direction);
+    outer_run(&outer, &layer->worker[worker].outer, &block, 0, layer->shape->num, 0);
+}
+
+/* The gradients of some vectors. */
+static void vector_task(const struct backward_layer *layer, ptrdiff_t task, int worker) {
     struct backward_worker *own = &layer->worker[worker];
-    const ptrdiff_t per_direction = outer_tasks(&layer->symbol_shares), weights = per_direction * layer->shape->D;
-    const ptrdiff_t num = layer->shape->num;
-    if (task < weights) {
-        const struct outer outer = symbol_outer_of(&layer->pass[task / per_direction]);
-        const struct block block = outer_block(&layer->symbol_shares, task % per_direction);
-        outer_run(&outer, &own->outer, &block, 0, num, 0);
-        return;
-    }
-    const ptrdiff_t first = (task - weights) * CHUNK, n = num - first < CHUNK ? num - first : CHUNK;
+    const ptrdiff_t first = task * CHUNK, left = layer->shape->num - first, n = left < CHUNK ? left : CHUNK;
     for (ptrdiff_t i = 0; i < n; i++) {
         own->c[i] = layer->dvectors + (first + i) * layer->shape->I;
         for (int d = 0; d < layer->shape->D; d++)
             own->dz[d][i] = layer->pass[d].by_symbol + (first + i) * 4 * layer->shape->ld;
     }
     dx_native(layer, own, n);
+}
+
+static void symbol_task(void *context, ptrdiff_t task, int worker) {
+    const struct backward_layer *layer = context;
+    const ptrdiff_t weights = outer_tasks(&layer->symbol_shares) * layer->shape->D;
+    if (task < weights) symbol_weight_task(layer, task, worker);
+    else vector_task(layer, task - weights, worker);
 }
 
 static void run_symbols_blas(struct backward_layer *layer) {
