@@ -443,7 +443,7 @@ def test_streams_free_their_memory():
 
 @pytest.mark.parametrize(("H", "N"), [(8, 1), (120, 40)], ids=["the GIL kept", "the GIL released"])
 def test_two_threads_in_one_stream_are_told(H, N):
-    """Whatever is refused changes nothing: each thread repeats it until it is taken, and the state is that of so many steps."""
+    """Whatever is refused changes nothing: repeated until it is taken, the state is that of so many steps."""
     lstm = an_lstm(4, H)
     stream = lstm.stream(N)
     x = np.ones((N, 4), np.float32)
