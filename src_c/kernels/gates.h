@@ -50,11 +50,10 @@ CLSTM_INLINE void gate_sums(vec z[MAX_ROWS][MAX_VECTORS], const struct gate_rows
 /* The last panel: its lanes i f g o, `units` of each side by side, become four vectors, with zeros above. */
 CLSTM_INLINE void spread_gates(vec z[MAX_VECTORS], const int WIDTH, ptrdiff_t units) {
     real lanes[(MAX_VECTORS + 1) * V];
-    ivec mask;
-    for (int i = 0; i < V; i++) mask[i] = i < units ? -1 : 0;
+    const ivec mask = first_lanes(units);
     CLSTM_UNROLL for (int j = 0; j < WIDTH; j++) store(lanes + j * V, z[j]);
     for (int j = WIDTH; j < MAX_VECTORS + 1; j++) store(lanes + j * V, (vec){0});
-    CLSTM_UNROLL for (int j = 0; j < MAX_VECTORS; j++) z[j] = (vec)((ivec)load(lanes + j * units) & mask);
+    CLSTM_UNROLL for (int j = 0; j < MAX_VECTORS; j++) z[j] = masked(load(lanes + j * units), mask);
 }
 
 CLSTM_INLINE void store_gates(const struct gate_rows *s, const struct unit *u, ptrdiff_t row, ptrdiff_t unit) {
@@ -131,7 +130,6 @@ TILES(GATE_TILE, 1)
 TILES(LAST_GATE_TILE, 1)
 TILES(LAST_GATE_TILE, 2)
 TILES(LAST_GATE_TILE, 3)
-TILES(LAST_GATE_TILE, 4)
 GATE_TILE(1, 4)
 GATE_TILE(2, 2)
 #if PRODUCT_ROWS == 6
@@ -141,9 +139,8 @@ GATE_TILE(3, 2)
 /* [rows - 1], one full panel at a time */
 static gate_tile_function *const gate_tiles[PRODUCT_ROWS] = TILE_NAMES(gate_tile, 1);
 /* [vectors - 1][rows - 1] */
-static last_gate_tile_function *const last_gate_tiles[MAX_VECTORS][PRODUCT_ROWS] = {
-    TILE_NAMES(last_gate_tile, 1), TILE_NAMES(last_gate_tile, 2), TILE_NAMES(last_gate_tile, 3),
-    TILE_NAMES(last_gate_tile, 4)};
+static last_gate_tile_function *const last_gate_tiles[MAX_VECTORS - 1][PRODUCT_ROWS] = {
+    TILE_NAMES(last_gate_tile, 1), TILE_NAMES(last_gate_tile, 2), TILE_NAMES(last_gate_tile, 3)};
 
 /* [rows - 1]: a single low tile takes several panels at once, see PANELS_AT_ONCE. */
 static gate_tile_function *const wide_gate_tiles[PRODUCT_ROWS] = {gate_tile_1_4, gate_tile_2_2,

@@ -10,7 +10,8 @@
  * and panels follow each other; the last may have fewer vectors. In products the vectors are neighbours. For gates,
  * vector j of a panel is gate j (i f g o) of the same V units, so that the four pre-activations of a unit end in four
  * registers of one tile. Where H is no multiple of V, u < V units are left: their panel has the 4 u lanes i f g o,
- * u of each, side by side in as few vectors as hold them, and no vector is multiplied to be thrown away.
+ * u of each, side by side in as few vectors as hold them, and no vector is multiplied to be thrown away. If that takes
+ * four vectors, the panel is a full one instead, with zeros in the lanes without a unit.
  *
  * Promise 3. Every sum over k starts at its initial value and adds terms in the order of k, one fused multiply-add
  * each, whatever the height of the tile and the thread: an output row never depends on its neighbours.
@@ -193,7 +194,8 @@ CLSTM_DECLARE_KERNELS(avx512)
 
 static inline struct panels gate_panels(const struct kernels *kernels, ptrdiff_t hidden) {
     const ptrdiff_t V = kernels->lanes;
-    return (struct panels){hidden / V, 4, (int)((4 * (hidden % V) + V - 1) / V)};
+    const int last = (int)((4 * (hidden % V) + V - 1) / V);
+    return last == 4 ? (struct panels){hidden / V + 1, 4, 0} : (struct panels){hidden / V, 4, last};
 }
 
 static inline struct panels product_panels(const struct kernels *kernels, ptrdiff_t columns) {

@@ -20,29 +20,36 @@ CLSTM_INLINE void pack_block(real *panel, ptrdiff_t width, const real *const *ro
         for (int lane = 0; lane < V; lane++) panel[k * width + lane] = rows[lane][k];
 }
 
-/* The same where rows that are NULL give zeros. */
+/* The same where rows behind the first ones are NULL, which gives zeros. */
 static void pack_block_part(real *panel, ptrdiff_t width, const real *const *rows, ptrdiff_t k0, ptrdiff_t k1) {
-    for (ptrdiff_t k = k0; k < k1; k++)
-        for (int lane = 0; lane < V; lane++) panel[k * width + lane] = rows[lane] ? rows[lane][k] : 0;
+    const real *some[V];
+    ptrdiff_t count = 0;
+    for (int lane = 0; lane < V; lane++) {
+        some[lane] = rows[lane] ? rows[lane] : rows[0];
+        count += rows[lane] != NULL;
+    }
+    const ivec mask = first_lanes(count);
+    pack_block(panel, width, some, k0, k1);
+    for (ptrdiff_t k = k0; k < k1; k++) store(panel + k * width, masked(load(panel + k * width), mask));
 }
 
-/* One slice of a panel: slice[k][lane] = rows[lane][k] for the lanes of `vectors` vectors, of which `lanes` have rows. */
-static void pack_slice(real *slice, const real *const *rows, ptrdiff_t lanes, ptrdiff_t k, int vectors) {
+/* One slice of a panel: slice[k][lane] = rows[lane][k] for the lanes of `vectors` vectors, of each of which at least the
+ * first has a row, and the last if all have. */
+static void pack_slice(real *slice, const real *const *rows, ptrdiff_t k, int vectors) {
     const ptrdiff_t width = vectors * V;
     for (ptrdiff_t k0 = 0; k0 < k; k0 += PACK_BLOCK) {
         const ptrdiff_t k1 = k - k0 < PACK_BLOCK ? k : k0 + PACK_BLOCK;
         for (ptrdiff_t lane = 0; lane < width; lane += V)
-            if (lane + V <= lanes) pack_block(slice + lane, width, rows + lane, k0, k1);
+            if (rows[lane + V - 1]) pack_block(slice + lane, width, rows + lane, k0, k1);
             else pack_block_part(slice + lane, width, rows + lane, k0, k1);
     }
 }
 
 /* One panel of `vectors` vectors, slice by slice. */
-static void pack_panel(real *panel, const real *const *rows, ptrdiff_t lanes, ptrdiff_t k, int vectors) {
+static void pack_panel(real *panel, const real *const *rows, ptrdiff_t k, int vectors) {
     for (int first = 0; first < vectors; first += PRODUCT_VECTORS) {
         const int left = vectors - first;
-        pack_slice(panel + first * V * k, rows + first * V, lanes - first * V, k,
-                   left < PRODUCT_VECTORS ? left : PRODUCT_VECTORS);
+        pack_slice(panel + first * V * k, rows + first * V, k, left < PRODUCT_VECTORS ? left : PRODUCT_VECTORS);
     }
 }
 
@@ -52,9 +59,12 @@ static void pack_gates(real *dst, const real *w, ptrdiff_t ldw, ptrdiff_t hidden
     for (ptrdiff_t panel = range.begin; panel < range.end; panel++) {
         const ptrdiff_t unit = panel * V, units = hidden - unit < V ? hidden - unit : V;
         const int vectors = (int)((4 * units + V - 1) / V);
-        for (ptrdiff_t lane = 0; lane < vectors * V; lane++)
-            rows[lane] = lane < 4 * units ? w + (lane / units * hidden + unit + lane % units) * ldw : NULL;
-        pack_panel(dst, rows, 4 * units, k, vectors);
+        const ptrdiff_t apart = vectors < 4 ? units : V; /* lanes from gate to gate */
+        for (ptrdiff_t lane = 0; lane < vectors * V; lane++) {
+            const ptrdiff_t gate = lane / apart, row = gate * hidden + unit + lane % apart;
+            rows[lane] = gate < 4 && lane % apart < units ? w + row * ldw : NULL;
+        }
+        pack_panel(dst, rows, k, vectors);
         dst += k * vectors * V;
     }
 }
@@ -66,7 +76,7 @@ static void pack_rows(real *dst, const real *w, ptrdiff_t ldw, ptrdiff_t out, pt
         const int vectors = left < PRODUCT_VECTORS ? (int)left : PRODUCT_VECTORS;
         for (ptrdiff_t lane = 0; lane < vectors * V; lane++)
             rows[lane] = row + lane < out ? w + (row + lane) * ldw : NULL;
-        pack_panel(dst, rows, out - row, k, vectors);
+        pack_panel(dst, rows, k, vectors);
         dst += k * vectors * V;
     }
 }
@@ -86,17 +96,6 @@ static void pack_columns(real *dst, const real *b, ptrdiff_t ldb, ptrdiff_t k, p
     }
 }
 
-/* Fewer than V elements, as two copies of constant size that may overlap. */
-CLSTM_INLINE void copy_few(real *to, const real *from, ptrdiff_t count) {
-    CLSTM_UNROLL for (ptrdiff_t size = V / 2; size > 0; size /= 2) {
-        if (count >= size) {
-            memcpy(to, from, (size_t)size * sizeof(real));
-            memcpy(to + count - size, from + count - size, (size_t)size * sizeof(real));
-            return;
-        }
-    }
-}
-
 static void pack_piece(real *dst, ptrdiff_t width, ptrdiff_t lane0, const real *const *rows, ptrdiff_t offset,
                        ptrdiff_t count, ptrdiff_t k) {
     dst += lane0;
@@ -110,7 +109,7 @@ static void pack_piece(real *dst, ptrdiff_t width, ptrdiff_t lane0, const real *
         ptrdiff_t j = 0;
         for (; j + V <= count; j += V) store(to + j, load(from + j));
         if (j < count && count > V) store(to + count - V, load(from + count - V));
-        else copy_few(to + j, from + j, count - j);
+        else store_part(to + j, load_part(from + j, count - j), count - j);
     }
 }
 
