@@ -79,8 +79,11 @@ class Row:
         The numbers of threads with which the row is measured; None: all that are asked for.
     rounds : int or None
         At most so many; None: as many as are asked for.
+    turns : int
+        How often the rows of its kind are gone through, one row after the other. More than one where rows are compared
+        with each other, so that no moment of the machine counts for one of them alone.
     seconds : float
-        Of measuring for each engine, at least, in all rounds together.
+        Of measuring for each engine in a turn, at least, in all rounds together.
     """
 
     kind: str
@@ -95,6 +98,7 @@ class Row:
     engines: tuple[str, ...] | None = None
     threads: tuple[int, ...] | None = None
     rounds: int | None = None
+    turns: int = 1
     seconds: float = 1.0
 
     @property
@@ -155,12 +159,12 @@ def ragged_rows():
 
 
 def sweep_rows(engines):
-    few = {"engines": engines, "rounds": 3, "seconds": 0.3}
+    few = {"engines": engines, "rounds": 1, "turns": 3, "seconds": 0.1}
     for T in SWEPT_T:
         yield Row("sweep-T", f"T={T}", "train", Shape(T, 16, 64, 64), **few)
     for N in SWEPT_N:
         yield Row("sweep-N", f"N={N}", "train", Shape(50, N, 128, 128), **few)
-    few["seconds"] = 0.1
+    few |= {"turns": 5, "seconds": 0.05}
     for H in swept_h():
         yield Row("sweep-H", f"H={H}", "train", Shape(20, 16, H, H), threads=(1,), **few)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
+import itertools
 import math
 import statistics
 
@@ -87,11 +88,11 @@ def run_with(threads, rows, results, options, patience):
             if any(takes_part(name, row) for row in rows):
                 team[name] = Worker(name, threads)
                 stack.callback(team[name].close)
-        for row in rows:
-            record = measure(row, threads, team, options, patience)
-            results.put(record)
-            results.write(options.out)
-            print(report.line(results, record), flush=True)
+        for kind, together in itertools.groupby(rows, key=lambda row: (row.kind, row.turns)):
+            for record in measure(list(together), kind[1], threads, team, options, patience):
+                results.put(record)
+                results.write(options.out)
+                print(report.line(results, record), flush=True)
     measured.append(measure_limits(threads, options, patience))
     keep_limits(results, threads, measured)
     results.write(options.out)
@@ -143,8 +144,19 @@ def keep_limits(results, threads, measured):
         results.found["limits"][str(threads)] = best
 
 
-def measure(row, threads, team, options, patience):
-    """The record of one row."""
+def measure(rows, turns, threads, team, options, patience):
+    """The record of each row, as soon as the last turn comes to it."""
+    found = {row.id: [] for row in rows}
+    for _ in range(turns - 1):
+        for row in rows:
+            found[row.id].append(measure_once(row, team, options, patience))
+    for row in rows:
+        found[row.id].append(measure_once(row, team, options, patience))
+        yield finished(row, threads, *joined(found.pop(row.id)))
+
+
+def measure_once(row, team, options, patience):
+    """The facts of each engine, with the samples of its blocks, and why others were skipped."""
     loaded, skipped = {}, {}
     for name, worker in team.items():
         if takes_part(name, row):
@@ -155,19 +167,16 @@ def measure(row, threads, team, options, patience):
                 skipped[name] = f"{status}: {answer}"
     outputs = {name: facts.pop("arrays") for name, facts in loaded.items()}
     if row.work == "memory":
-        engines = {name: facts | {"bytes": outputs[name]} for name, facts in loaded.items()}
-    else:
-        compare(row, loaded, outputs)
-        engines = timed(row, loaded, team, options, patience, skipped)
-    return finished(row, threads, engines, skipped)
+        return {name: facts | {"bytes": outputs[name]} for name, facts in loaded.items()}, skipped
+    compare(row, loaded, outputs)
+    return timed(row, loaded, team, options, patience, skipped), skipped
 
 
 def timed(row, loaded, team, options, patience, skipped):
-    """The facts of each engine with its times: one block of each in turn."""
+    """The facts of each engine with its samples, and whether the machine was quiet: one block of each in turn."""
     rounds = min(options.rounds, row.rounds or options.rounds)
     plans = {name: plan(facts.pop("estimate_s"), row.seconds, rounds) for name, facts in loaded.items()}
-    blocks = {name: [] for name in loaded}
-    quiet = dict.fromkeys(loaded)
+    blocks, quiet = {name: [] for name in loaded}, {name: [] for name in loaded}
     for _ in range(rounds):
         for name in [name for name in loaded if name not in skipped]:
             calm = patience.wait()
@@ -175,10 +184,30 @@ def timed(row, loaded, team, options, patience, skipped):
             if status != "ok":
                 skipped[name] = f"{status}: {answer}"
                 continue
-            quiet[name] = calm if quiet[name] is None else quiet[name] and calm
+            quiet[name].append(calm)
             blocks[name].append(answer)
     alive = [name for name in loaded if name not in skipped]
-    return {name: loaded[name] | summary(blocks[name]) | {"quiet": quiet[name]} for name in alive}
+    return {name: loaded[name] | {"blocks": blocks[name], "quiet": quiet[name]} for name in alive}
+
+
+def joined(turns):
+    """Several turns as one: all blocks count, and what spoils a turn spoils all; other facts are those of the first."""
+    skipped = {name: why for _, skips in turns for name, why in skips.items()}
+    every = {name: [facts[name] for facts, _ in turns] for name in turns[0][0] if name not in skipped}
+    return {name: joint(facts) for name, facts in every.items()}, skipped
+
+
+def joint(turns):
+    """The facts of one engine."""
+    found = dict(turns[0])
+    if any(facts.get("invalid") for facts in turns):
+        found["invalid"] = True
+    if "blocks" in found:
+        found |= summary([block for facts in turns for block in facts["blocks"]])
+        quiet = [calm for facts in turns for calm in facts["quiet"]]
+        found["quiet"] = None if None in quiet else all(quiet)
+        del found["blocks"]
+    return found
 
 
 def plan(estimate, seconds, rounds):

@@ -239,6 +239,27 @@ class TestRun:
         found = run.summary([[1.0, 2.0], [3.0, 5.0]])
         assert found == {"median_s": 2.5, "min_s": 1.0, "spread": 4 / 1.5, "samples": 4}
 
+    def test_rows_that_are_compared_take_turns(self, monkeypatch):
+        seen = []
+
+        def measured_once(row, *_):
+            seen.append(row.id)
+            seconds = float(len(seen))
+            own = {"blocks": [[seconds]], "quiet": [True]}
+            peer = {"blocks": [[seconds / 2]], "quiet": [len(seen) < 3]} | ({"invalid": True} if seconds == 2 else {})
+            return {"clstm": own, "torch": peer, "jax": dict(own)}, {"jax": "error: x"} if seconds == 5 else {}
+
+        monkeypatch.setattr(run, "measure_once", measured_once)
+        few = [row_of("sweep-H:H=1"), row_of("sweep-H:H=2")]
+        one, two = run.measure(few, 3, 1, {}, None, None)
+        assert seen == ["sweep-H:H=1", "sweep-H:H=2"] * 3
+        assert (one["engines"]["clstm"]["median_s"], two["engines"]["clstm"]["median_s"]) == (3, 4)
+        assert (one["engines"]["torch"]["quiet"], one["engines"]["clstm"]["quiet"]) == (False, True)
+        assert one["skipped"] == {"jax": "error: x"}
+        assert set(one["engines"]) == {"clstm", "torch"}
+        assert [one["best_peer"], two["best_peer"]] == ["torch", "jax"]
+        assert "blocks" not in one["engines"]["clstm"]
+
     def test_an_engine_with_other_results_counts_for_nothing(self):
         row = row_of("forward:tiny")
         loaded = {name: facts(seconds) for name, seconds in (("clstm", 3.0), ("torch", 2.0), ("jax", 1.0))}
