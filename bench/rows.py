@@ -164,7 +164,7 @@ def sweep_rows(engines):
         yield Row("sweep-T", f"T={T}", "train", Shape(T, 16, 64, 64), **few)
     for N in SWEPT_N:
         yield Row("sweep-N", f"N={N}", "train", Shape(50, N, 128, 128), **few)
-    few |= {"turns": 5, "seconds": 0.05}
+    few["seconds"] = 0.05
     for H in swept_h():
         yield Row("sweep-H", f"H={H}", "train", Shape(20, 16, H, H), threads=(1,), **few)
 

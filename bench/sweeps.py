@@ -1,4 +1,8 @@
-"""What the sweeps tell: whether cost is linear, and whether a size is slower than it should be."""
+"""What the sweeps tell: whether cost is linear, and whether a size is slower than it should be.
+
+Here the least time of a size counts, not the median: sizes are compared with each other, not engines that were timed in
+the same moments, and slow spells of the machine strike some sizes more than others.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +31,7 @@ SWEEPS = (T_SWEEP, N_SWEEP, H_SWEEP)
 
 
 class Point(NamedTuple):
-    """A size, the seconds of the whole row, those for one step of one sequence, and GFLOP/s."""
+    """A size, the least seconds of the whole row, those for one step of one sequence, and GFLOP/s."""
 
     size: int
     seconds: float
@@ -43,8 +47,8 @@ def points(results: Results, sweep: Sweep, threads: int, engine: str = "clstm") 
     """What was measured, by size."""
     found = []
     for row in results.of_kind(sweep.kind, threads):
-        seconds = seconds_of(row, engine)
-        if seconds is not None:
+        if seconds_of(row, engine) is not None:
+            seconds = row["engines"][engine]["min_s"]
             size = row["shape"][sweep.axis]
             found.append(Point(size, seconds, seconds / row["steps"], row["flops"] / seconds * 1e-9))
     return sorted(found)
