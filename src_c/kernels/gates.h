@@ -93,8 +93,9 @@ CLSTM_INLINE void prefetch_outputs(const struct gate_rows *s, const int R, const
     CLSTM_UNROLL for (int i = 0; i < R * P; i++) {
         const ptrdiff_t r = row + i / P, unit = (panel + i % P) * V;
         if (s->y) __builtin_prefetch(s->y[r] + unit, 1);
+        if (!s->gates) continue;
         const real *gates = s->gates + r * 4 * s->ld + unit;
-        if (!s->gates || (s->z && s->z[r] + unit == gates)) continue; /* read at once, as z */
+        if (s->z && s->z[r] + unit == gates) continue; /* read at once, as z */
         CLSTM_UNROLL for (int gate = 0; gate < 4; gate++) __builtin_prefetch(gates + gate * s->ld, 1);
     }
 }
