@@ -117,5 +117,5 @@ def swept(results, sweep):
     ax.set_xscale("log" if sweep.is_linear else "linear")
     ax.set(xlabel=sweep.symbol, ylabel="ns per step of a sequence" if sweep.is_linear else "GFLOP/s")
     ax.set_title(sweep.title)
-    ax.legend(frameon=False)
+    ax.legend(loc="lower right", frameon=False)
     return figure

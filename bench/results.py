@@ -54,9 +54,10 @@ class Results:
         beside.replace(path)
 
     def put(self, record: dict) -> None:
-        """Adds a row, instead of an earlier measurement of the same."""
-        key = key_of(record)
-        self.found["rows"] = [row for row in self.found["rows"] if key_of(row) != key] + [record]
+        """Adds a row, in the place of an earlier measurement of the same."""
+        rows = {key_of(row): row for row in self.rows}
+        rows[key_of(record)] = record
+        self.found["rows"] = list(rows.values())
 
     @property
     def rows(self) -> list[dict]:
