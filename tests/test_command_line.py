@@ -564,7 +564,13 @@ def test_nobody_reads_the_output():
 def test_control_c_ends_the_program():
     command = [sys.executable, "-m", "clstm", "forecast", "--save", "m.safetensors"]
     environment = {**os.environ, "PYTHONPATH": str(FOLDER.parent)}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as process:
+    # Where tests run in the background, they ignore the signal, and so would the program.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with process:
         process.stdout.readline()  # it has begun
         process.send_signal(signal.SIGINT)
         assert process.stderr.read() == b"clstm: interrupted\n"
