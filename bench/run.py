@@ -88,8 +88,8 @@ def run_with(threads, rows, results, options, patience):
             if any(takes_part(name, row) for row in rows):
                 team[name] = Worker(name, threads)
                 stack.callback(team[name].close)
-        for kind, together in itertools.groupby(rows, key=lambda row: (row.kind, row.turns)):
-            for record in measure(list(together), kind[1], threads, team, options, patience):
+        for (_, turns), together in itertools.groupby(rows, key=lambda row: (row.kind, row.turns)):
+            for record in measure(list(together), turns, threads, team, options, patience):
                 results.put(record)
                 results.write(options.out)
                 print(report.line(results, record), flush=True)
@@ -147,12 +147,11 @@ def keep_limits(results, threads, measured):
 def measure(rows, turns, threads, team, options, patience):
     """The record of each row, as soon as the last turn comes to it."""
     found = {row.id: [] for row in rows}
-    for _ in range(turns - 1):
+    for turn in range(1, turns + 1):
         for row in rows:
             found[row.id].append(measure_once(row, team, options, patience))
-    for row in rows:
-        found[row.id].append(measure_once(row, team, options, patience))
-        yield finished(row, threads, *joined(found.pop(row.id)))
+            if turn == turns:
+                yield finished(row, threads, *joined(found.pop(row.id)))
 
 
 def measure_once(row, team, options, patience):

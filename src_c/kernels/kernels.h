@@ -85,7 +85,7 @@ struct gate_rows {
     ptrdiff_t rows, hidden, ld;
     const real *bias;     /* packed like a panel with k = 1; read when z is NULL */
     real *const *z;       /* [n] start of the sums of each row, or NULL: start from bias */
-    struct panels panels; /* full = ceil(H / V) and last = 0 if z is by gates up to its end (BLAS) */
+    struct panels panels; /* last = 0 if all are by gates, always so where a BLAS has made z */
     real *gates;          /* out: i f g o, may be the rows of z; NULL: not wanted */
     const real *c_prev;
     real *c;        /* out, may be c_prev */
@@ -192,9 +192,12 @@ CLSTM_DECLARE_KERNELS(baseline)
 CLSTM_DECLARE_KERNELS(avx2)
 CLSTM_DECLARE_KERNELS(avx512)
 
+/* Vectors of V lanes that hold the four gates of `units` <= V units side by side. */
+static inline int gate_vectors(ptrdiff_t units, ptrdiff_t V) { return (int)((4 * units + V - 1) / V); }
+
 static inline struct panels gate_panels(const struct kernels *kernels, ptrdiff_t hidden) {
     const ptrdiff_t V = kernels->lanes;
-    const int last = (int)((4 * (hidden % V) + V - 1) / V);
+    const int last = gate_vectors(hidden % V, V);
     return last == 4 ? (struct panels){hidden / V + 1, 4, 0} : (struct panels){hidden / V, 4, last};
 }
 

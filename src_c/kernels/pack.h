@@ -58,7 +58,7 @@ static void pack_gates(real *dst, const real *w, ptrdiff_t ldw, ptrdiff_t hidden
     const real *rows[4 * V];
     for (ptrdiff_t panel = range.begin; panel < range.end; panel++) {
         const ptrdiff_t unit = panel * V, units = hidden - unit < V ? hidden - unit : V;
-        const int vectors = (int)((4 * units + V - 1) / V);
+        const int vectors = gate_vectors(units, V);
         const ptrdiff_t apart = vectors < 4 ? units : V; /* lanes from gate to gate */
         for (ptrdiff_t lane = 0; lane < vectors * V; lane++) {
             const ptrdiff_t gate = lane / apart, row = gate * hidden + unit + lane % apart;
