@@ -65,7 +65,7 @@ cdef extern from "clstm.h" nogil:
         ptrdiff_t stride_n
         ptrdiff_t stride_t
 
-    ctypedef struct clstm_lstm:
+    ctypedef struct clstm_stack:
         clstm_dtype dtype
         ptrdiff_t input_size
         ptrdiff_t hidden_size
@@ -86,24 +86,24 @@ cdef extern from "clstm.h" nogil:
         void *h
         void *c
 
-    ctypedef struct clstm_lstm_bytes:
+    ctypedef struct clstm_stack_bytes:
         size_t tape
         size_t forward
         size_t infer
         size_t backward
 
-    clstm_status clstm_lstm_sizes(const clstm_runtime *runtime, const clstm_lstm *lstm, const clstm_batch *batch,
-                                  clstm_lstm_bytes *bytes)
-    clstm_status clstm_lstm_forward(const clstm_runtime *runtime, const clstm_lstm *lstm, const clstm_batch *batch,
-                                    const clstm_weights *weights, clstm_sequence x, clstm_state initial,
-                                    clstm_sequence y, clstm_state final, void *tape, void *scratch)
-    clstm_status clstm_lstm_infer(const clstm_runtime *runtime, const clstm_lstm *lstm, const clstm_batch *batch,
-                                  const clstm_weights *weights, clstm_sequence x, clstm_state initial,
-                                  clstm_sequence y, clstm_state final, void *scratch)
-    clstm_status clstm_lstm_backward(const clstm_runtime *runtime, const clstm_lstm *lstm, const clstm_batch *batch,
-                                     const clstm_weights *weights, clstm_sequence x, clstm_sequence dy,
-                                     clstm_state dfinal, clstm_sequence dx, clstm_state dinitial,
-                                     const clstm_gradients *grads, void *tape, void *scratch)
+    clstm_status clstm_stack_sizes(const clstm_runtime *runtime, const clstm_stack *lstm, const clstm_batch *batch,
+                                   clstm_stack_bytes *bytes)
+    clstm_status clstm_stack_forward(const clstm_runtime *runtime, const clstm_stack *lstm, const clstm_batch *batch,
+                                     const clstm_weights *weights, clstm_sequence x, clstm_state initial,
+                                     clstm_sequence y, clstm_state final, void *tape, void *scratch)
+    clstm_status clstm_stack_infer(const clstm_runtime *runtime, const clstm_stack *lstm, const clstm_batch *batch,
+                                   const clstm_weights *weights, clstm_sequence x, clstm_state initial,
+                                   clstm_sequence y, clstm_state final, void *scratch)
+    clstm_status clstm_stack_backward(const clstm_runtime *runtime, const clstm_stack *lstm, const clstm_batch *batch,
+                                      const clstm_weights *weights, clstm_sequence x, clstm_sequence dy,
+                                      clstm_state dfinal, clstm_sequence dx, clstm_state dinitial,
+                                      const clstm_gradients *grads, void *tape, void *scratch)
 
     ctypedef struct clstm_trace:
         void *i
@@ -113,22 +113,22 @@ cdef extern from "clstm.h" nogil:
         void *c
         void *h
 
-    clstm_status clstm_lstm_read_tape(const clstm_lstm *lstm, const clstm_batch *batch, const void *tape,
-                                      ptrdiff_t index, const clstm_trace *trace)
+    clstm_status clstm_stack_read_tape(const clstm_stack *lstm, const clstm_batch *batch, const void *tape,
+                                       ptrdiff_t index, const clstm_trace *trace)
 
-    clstm_status clstm_stream_size(const clstm_runtime *runtime, const clstm_lstm *lstm, ptrdiff_t N, size_t *bytes)
-    clstm_status clstm_stream_load(const clstm_runtime *runtime, const clstm_lstm *lstm, ptrdiff_t N,
+    clstm_status clstm_stream_size(const clstm_runtime *runtime, const clstm_stack *lstm, ptrdiff_t N, size_t *bytes)
+    clstm_status clstm_stream_load(const clstm_runtime *runtime, const clstm_stack *lstm, ptrdiff_t N,
                                    const clstm_weights *weights, void *memory)
     clstm_status clstm_stream_reload(void *memory, const clstm_weights *weights)
     clstm_status clstm_stream_reset(void *memory, clstm_state state)
     clstm_status clstm_stream_state(void *memory, clstm_state state)
     clstm_status clstm_stream_step(void *memory, const void *x, ptrdiff_t stride_x, void *y, ptrdiff_t stride_y)
 
-    clstm_status clstm_lstm_step_size(const clstm_runtime *runtime, const clstm_lstm *lstm, ptrdiff_t N,
-                                      size_t *scratch)
-    clstm_status clstm_lstm_step(const clstm_runtime *runtime, const clstm_lstm *lstm, ptrdiff_t N,
-                                 const clstm_weights *weights, const void *x, ptrdiff_t stride_x,
-                                 clstm_state initial, clstm_state final, void *scratch)
+    clstm_status clstm_stack_step_size(const clstm_runtime *runtime, const clstm_stack *lstm, ptrdiff_t N,
+                                       size_t *scratch)
+    clstm_status clstm_stack_step(const clstm_runtime *runtime, const clstm_stack *lstm, ptrdiff_t N,
+                                  const clstm_weights *weights, const void *x, ptrdiff_t stride_x,
+                                  clstm_state initial, clstm_state final, void *scratch)
 
     ctypedef struct clstm_dense:
         clstm_dtype dtype

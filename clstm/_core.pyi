@@ -29,15 +29,15 @@ class Scratch:
     def __new__(cls, size: int) -> Scratch: ...
 
 @final
-class LSTMTape: ...
+class StackTape: ...
 
 @final
-class LSTMStack:
+class Stack:
     @property
     def parameters(self) -> int: ...
     def __new__(
         cls, dtype: str, input_size: int, hidden_size: int, num_layers: int, directions: int, bias: bool
-    ) -> LSTMStack: ...
+    ) -> Stack: ...
     def forward(
         self,
         flat: _Real,
@@ -50,11 +50,11 @@ class LSTMStack:
         c: _Real | None,
         keep: bool = True,
         symbols: NDArray[np.int64] | None = None,
-    ) -> LSTMTape | None: ...
+    ) -> StackTape | None: ...
     def backward(
         self,
         flat: _Real,
-        tape: LSTMTape,
+        tape: StackTape,
         x: _Real,
         dy: _Real | None,
         dh: _Real | None,
@@ -67,7 +67,7 @@ class LSTMStack:
     def step(self, flat: _Real, x: Any, state: Any, out: tuple[_Real, _Real] | None) -> tuple[_Real, _Real] | None: ...
     def read_tape(
         self,
-        tape: LSTMTape,
+        tape: StackTape,
         index: int,
         i: _Real | None,
         f: _Real | None,
@@ -78,8 +78,8 @@ class LSTMStack:
     ) -> None: ...
 
 @final
-class LSTMStream:
-    def __new__(cls, stack: LSTMStack, flat: _Real, N: int, y: _Real) -> LSTMStream: ...
+class StackStream:
+    def __new__(cls, stack: Stack, flat: _Real, N: int, y: _Real) -> StackStream: ...
     def step(self, x: Any, out: Any = None) -> _Real | None: ...
     def reload(self, flat: _Real) -> None: ...
     def reset(self, h: _Real | None, c: _Real | None) -> None: ...

@@ -346,7 +346,7 @@ cdef clstm_gemm gemm_of(dict functions, str name) except NULL:
     return <clstm_gemm>PyCapsule_GetPointer(capsule, signature)
 
 
-include "_lstm.pxi"
+include "_stack.pxi"
 include "_stream.pxi"
 include "_layers.pxi"
 include "_training.pxi"

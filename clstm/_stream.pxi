@@ -2,13 +2,13 @@
 
 @cython.final
 @cython.auto_pickle(False)
-cdef class LSTMStream:
+cdef class StackStream:
     """A stream of the core in memory of NumPy, and the array of its outputs.
 
     The core lets one thread in at a time; `check` raises RuntimeError for another.
     """
 
-    cdef LSTMStack stack
+    cdef Stack stack
     cdef object memory
     cdef void *stream
     cdef Py_ssize_t N, I, H
@@ -17,12 +17,12 @@ cdef class LSTMStream:
     cdef object y, y_row  # (N, H), and for one row the same memory as (H,)
     cdef void *y_data
 
-    def __cinit__(self, LSTMStack stack not None, flat, Py_ssize_t N, y):
+    def __cinit__(self, Stack stack not None, flat, Py_ssize_t N, y):
         cdef clstm_runtime runtime = current()
         cdef size_t size
-        check(clstm_stream_size(&runtime, &stack.lstm, N, &size))
+        check(clstm_stream_size(&runtime, &stack.stack, N, &size))
         self.stack, self.kind = stack, stack.kind
-        self.N, self.I, self.H = N, stack.lstm.input_size, stack.lstm.hidden_size
+        self.N, self.I, self.H = N, stack.stack.input_size, stack.stack.hidden_size
         # For one row, a megabyte of weights takes ten microseconds, see (d); for more there is more to compute
         self.short_step = stack.weight_bytes() * (N + 1) / 2 < 1 << 20
         self.y, self.y_row = y, y[0] if N == 1 else None
@@ -32,7 +32,7 @@ cdef class LSTMStream:
         cdef clstm_weights *weights = stack.weights(flat)
         cdef clstm_status status
         with nogil:
-            status = clstm_stream_load(&runtime, &stack.lstm, N, weights, self.stream)
+            status = clstm_stream_load(&runtime, &stack.stack, N, weights, self.stream)
         PyMem_Free(weights)
         check(status)
 

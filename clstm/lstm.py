@@ -58,7 +58,7 @@ class _LSTM(_DrawnLayer):
         self._directions = 2 if bidirectional else 1
         self._states = num_layers * self._directions
         super().__init__(dtype, rng)
-        self._core = _core.LSTMStack(
+        self._core = _core.Stack(
             self.dtype.name, self.input_size, self.hidden_size, num_layers, self._directions, self.bias
         )
 

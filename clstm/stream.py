@@ -80,7 +80,7 @@ class Stream:
         self.lstm = lstm
         self.batch = _arrays.size("batch", batch)
         y = np.empty((self.batch, lstm.hidden_size), lstm.dtype)
-        self._core = _core.LSTMStream(lstm._core, lstm._flat, self.batch, y)
+        self._core = _core.StackStream(lstm._core, lstm._flat, self.batch, y)
 
     def step(self, x: ArrayLike, out: np.ndarray | None = None) -> np.ndarray:
         """Takes one step.

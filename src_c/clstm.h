@@ -124,10 +124,10 @@ typedef struct clstm_sequence {
 
 /* A stack of L layers in D directions. Layer l and direction d have index l D + d wherever arrays go over both. Layer
  * 0 reads x [I], layer l > 0 reads the D H outputs of layer l-1, forward direction first. */
-typedef struct clstm_lstm {
+typedef struct clstm_stack {
     clstm_dtype dtype;
     ptrdiff_t input_size, hidden_size, num_layers, directions; /* I, H, L >= 1; D is 1 or 2 */
-} clstm_lstm;
+} clstm_stack;
 
 /* Parameters of one layer and direction: w_ih [4H, I or D H], w_hh [4H,H], b [4H] (NULL: zero). Read during the call. */
 typedef struct clstm_weights {
@@ -145,34 +145,34 @@ typedef struct clstm_state {
     void *h, *c;
 } clstm_state;
 
-typedef struct clstm_lstm_bytes {
+typedef struct clstm_stack_bytes {
     size_t tape;                     /* forward, backward and trace */
     size_t forward, infer, backward; /* scratch of each */
-} clstm_lstm_bytes;
+} clstm_stack_bytes;
 
 /* How large the buffers of a call must be; depends on runtime->threads and backend. Errors: BAD_SIZE, BAD_LENGTH,
  * TOO_LARGE, BAD_OPTION. */
-clstm_status clstm_lstm_sizes(const clstm_runtime *runtime, const clstm_lstm *lstm, const clstm_batch *batch,
-                              clstm_lstm_bytes *bytes);
+clstm_status clstm_stack_sizes(const clstm_runtime *runtime, const clstm_stack *stack, const clstm_batch *batch,
+                               clstm_stack_bytes *bytes);
 
 /* y = LSTM(x) and a tape for backward. weights [L D]; y [N,T,D H] or data NULL; initial and final may be the same
  * memory. The tape keeps no pointer. */
-clstm_status clstm_lstm_forward(const clstm_runtime *runtime, const clstm_lstm *lstm, const clstm_batch *batch,
-                                const clstm_weights *weights, clstm_sequence x, clstm_state initial, clstm_sequence y,
-                                clstm_state final, void *tape, void *scratch);
+clstm_status clstm_stack_forward(const clstm_runtime *runtime, const clstm_stack *stack, const clstm_batch *batch,
+                                 const clstm_weights *weights, clstm_sequence x, clstm_state initial, clstm_sequence y,
+                                 clstm_state final, void *tape, void *scratch);
 
 /* The same numbers to the bit, without a tape. */
-clstm_status clstm_lstm_infer(const clstm_runtime *runtime, const clstm_lstm *lstm, const clstm_batch *batch,
-                              const clstm_weights *weights, clstm_sequence x, clstm_state initial, clstm_sequence y,
-                              clstm_state final, void *scratch);
+clstm_status clstm_stack_infer(const clstm_runtime *runtime, const clstm_stack *stack, const clstm_batch *batch,
+                               const clstm_weights *weights, clstm_sequence x, clstm_state initial, clstm_sequence y,
+                               clstm_state final, void *scratch);
 
 /* Exact back-propagation through time. The arguments are those of the forward call whose tape it is; the tape is used
  * up: its gates are overwritten. dy [N,T,D H] (data NULL: zero; beyond lengths it is never read), dfinal the gradient
  * of the final state, dx [N,T,I] (data NULL: not wanted), dinitial the gradient of the initial state, grads [L D]. */
-clstm_status clstm_lstm_backward(const clstm_runtime *runtime, const clstm_lstm *lstm, const clstm_batch *batch,
-                                 const clstm_weights *weights, clstm_sequence x, clstm_sequence dy, clstm_state dfinal,
-                                 clstm_sequence dx, clstm_state dinitial, const clstm_gradients *grads, void *tape,
-                                 void *scratch);
+clstm_status clstm_stack_backward(const clstm_runtime *runtime, const clstm_stack *stack, const clstm_batch *batch,
+                                  const clstm_weights *weights, clstm_sequence x, clstm_sequence dy, clstm_state dfinal,
+                                  clstm_sequence dx, clstm_state dinitial, const clstm_gradients *grads, void *tape,
+                                  void *scratch);
 
 /* What happened inside: gates and states of one layer and direction (index l D + d), read from a tape that backward
  * has not used, in the order of time for both directions. Each pointer is [N,T,H] contiguous or NULL; zero beyond
@@ -180,8 +180,8 @@ clstm_status clstm_lstm_backward(const clstm_runtime *runtime, const clstm_lstm 
 typedef struct clstm_trace {
     void *i, *f, *g, *o, *c, *h;
 } clstm_trace;
-clstm_status clstm_lstm_read_tape(const clstm_lstm *lstm, const clstm_batch *batch, const void *tape, ptrdiff_t index,
-                                  const clstm_trace *trace);
+clstm_status clstm_stack_read_tape(const clstm_stack *stack, const clstm_batch *batch, const void *tape,
+                                   ptrdiff_t index, const clstm_trace *trace);
 
 /* ---- LSTM, one step at a time ---------------------------------------------------------------------------------- */
 
@@ -190,7 +190,7 @@ clstm_status clstm_lstm_read_tape(const clstm_lstm *lstm, const clstm_batch *bat
  *
  * Weights are read, and copied in the order of the kernels, by load and by reload, and by nothing else: what is
  * written into them afterwards has no effect before the next reload. The runtime is that of load; products are always
- * NATIVE. Each step has the bits of the same step of clstm_lstm_infer.
+ * NATIVE. Each step has the bits of the same step of clstm_stack_infer.
  *
  * A step checks nothing but the flag below, and allocates nothing. With runtime->threads = 1 it also takes no lock and
  * makes no system call, so that its time is bounded: load has touched all memory that it uses, but for x and y. With
@@ -201,12 +201,12 @@ clstm_status clstm_lstm_read_tape(const clstm_lstm *lstm, const clstm_batch *bat
 
 /* How many bytes a stream of N rows needs. Errors: BAD_SIZE, TOO_LARGE, BAD_OPTION (also for directions other than 1:
  * a stream cannot see the future). */
-clstm_status clstm_stream_size(const clstm_runtime *runtime, const clstm_lstm *lstm, ptrdiff_t N, size_t *bytes);
+clstm_status clstm_stream_size(const clstm_runtime *runtime, const clstm_stack *stack, ptrdiff_t N, size_t *bytes);
 
 /* Makes a stream in `memory`, of that many bytes, uninitialised. weights [L] are read during the call; the state is
  * zero. The memory holds pointers into itself: it must not be moved, and a copy of it is no stream. There is nothing
  * to be released but the memory. No other thread may use the stream yet. Errors: those of clstm_stream_size. */
-clstm_status clstm_stream_load(const clstm_runtime *runtime, const clstm_lstm *lstm, ptrdiff_t N,
+clstm_status clstm_stream_load(const clstm_runtime *runtime, const clstm_stack *stack, ptrdiff_t N,
                                const clstm_weights *weights, void *memory);
 
 /* Reads weights [L] again; the state stays. */
@@ -224,11 +224,12 @@ clstm_status clstm_stream_step(void *memory, const void *x, ptrdiff_t stride_x, 
 
 /* One step of one layer (L = D = 1) without a stream: weights are read in each call, so that they are never out of
  * date, which costs more than the step itself. x [N,I] has rows stride_x apart; initial and final are [N,H] and may be
- * the same memory, or overlap x: they are written when all else is done. Same bits as clstm_lstm_infer with T = 1. */
-clstm_status clstm_lstm_step_size(const clstm_runtime *runtime, const clstm_lstm *lstm, ptrdiff_t N, size_t *scratch);
-clstm_status clstm_lstm_step(const clstm_runtime *runtime, const clstm_lstm *lstm, ptrdiff_t N,
-                             const clstm_weights *weights, const void *x, ptrdiff_t stride_x, clstm_state initial,
-                             clstm_state final, void *scratch);
+ * the same memory, or overlap x: they are written when all else is done. Same bits as clstm_stack_infer with T = 1. */
+clstm_status clstm_stack_step_size(const clstm_runtime *runtime, const clstm_stack *stack, ptrdiff_t N,
+                                   size_t *scratch);
+clstm_status clstm_stack_step(const clstm_runtime *runtime, const clstm_stack *stack, ptrdiff_t N,
+                              const clstm_weights *weights, const void *x, ptrdiff_t stride_x, clstm_state initial,
+                              clstm_state final, void *scratch);
 
 /* ---- other layers ---------------------------------------------------------------------------------------------- */
 

@@ -504,7 +504,7 @@ def test_more_steps_than_memory_are_an_error_and_not_a_crash():
 
 
 def test_the_core_refuses_arrays_that_do_not_fit():
-    stack = _core.LSTMStack("float32", I, H, 1, 1, True)
+    stack = _core.Stack("float32", I, H, 1, 1, True)
     flat = zeros(stack.parameters)
     x, y, h, c = zeros(N, T, I), zeros(N, T, H), zeros(1, N, H), zeros(1, N, H)
     frozen = y.copy()
@@ -533,7 +533,7 @@ def test_the_core_refuses_arrays_that_do_not_fit():
         arguments[place] = wrong
         with pytest.raises(ValueError, match=r"expected|length"):
             stack.forward(*arguments)
-    other = _core.LSTMStack("float32", I, H + 1, 1, 1, True)
+    other = _core.Stack("float32", I, H + 1, 1, 1, True)
     tape = stack.forward(*good)
     with pytest.raises(ValueError, match="another stack"):
         other.backward(zeros(other.parameters), tape, x, y, None, None, None, None, None, [])

@@ -380,7 +380,7 @@ def test_what_no_stream_can_be_made_of():
     refuses(ValueError, "batch: expected an int of at least 1, got 0", an_lstm().stream, 0)
     refuses(TypeError, r"batch: expected an int of at least 1, got 1.5 \(float\)", an_lstm().stream, 1.5)
     with pytest.raises(OverflowError, match="too large"):
-        _core.LSTMStream(an_lstm()._core, an_lstm().flat_parameters, 2**55, zeros(1, 5))
+        _core.StackStream(an_lstm()._core, an_lstm().flat_parameters, 2**55, zeros(1, 5))
 
 
 def test_a_stream_tells_what_it_is_and_is_not_copied():

@@ -8,26 +8,26 @@ static clstm_runtime runtime_of(int threads) {
     return runtime;
 }
 
-static clstm_lstm layer_of(ptrdiff_t I, ptrdiff_t H) {
-    clstm_lstm lstm = {CLSTM_F32, I, H, 1, 1};
-    return lstm;
+static clstm_stack layer_of(ptrdiff_t I, ptrdiff_t H) {
+    clstm_stack lstm = {CLSTM_F32, I, H, 1, 1};
+    return stack;
 }
 
 /* Bytes that the stream needs; 0 if the core refuses. */
 size_t kernel_bytes(int threads, ptrdiff_t I, ptrdiff_t H) {
     clstm_runtime runtime = runtime_of(threads);
-    clstm_lstm lstm = layer_of(I, H);
+    clstm_stack lstm = layer_of(I, H);
     size_t bytes;
-    return clstm_stream_size(&runtime, &lstm, 1, &bytes) ? 0 : bytes;
+    return clstm_stream_size(&runtime, &stack, 1, &bytes) ? 0 : bytes;
 }
 
 /* Makes the stream in `memory`; 0 if all is well. */
 int kernel_load(int threads, ptrdiff_t I, ptrdiff_t H, const float *w_ih, const float *w_hh, const float *b,
                 void *memory) {
     clstm_runtime runtime = runtime_of(threads);
-    clstm_lstm lstm = layer_of(I, H);
+    clstm_stack lstm = layer_of(I, H);
     clstm_weights weights = {w_ih, w_hh, b};
-    return (int)clstm_stream_load(&runtime, &lstm, 1, &weights, memory);
+    return (int)clstm_stream_load(&runtime, &stack, 1, &weights, memory);
 }
 
 /* Takes steps with the same x [I]; y [H] is the last h. Returns seconds for one. */

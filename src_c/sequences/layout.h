@@ -18,22 +18,22 @@ struct shape {
     ptrdiff_t num, symbol_stride;
 };
 
-static inline struct shape shape_of(const clstm_runtime *runtime, const clstm_lstm *lstm) {
+static inline struct shape shape_of(const clstm_runtime *runtime, const clstm_stack *stack) {
     return (struct shape){
         .runtime = runtime,
         .kernels = kernels_of(runtime->isa),
-        .I = lstm->input_size,
-        .H = lstm->hidden_size,
-        .L = lstm->num_layers,
-        .D = lstm->directions,
-        .ld = padded(lstm->hidden_size),
+        .I = stack->input_size,
+        .H = stack->hidden_size,
+        .L = stack->num_layers,
+        .D = stack->directions,
+        .ld = padded(stack->hidden_size),
         .blas = runtime->backend == CLSTM_BLAS,
     };
 }
 
 /* The same for the sequences of a batch, which may be of symbols. */
-static inline struct shape shape_for(const clstm_runtime *runtime, const clstm_lstm *lstm, const clstm_batch *batch) {
-    struct shape shape = shape_of(runtime, lstm);
+static inline struct shape shape_for(const clstm_runtime *runtime, const clstm_stack *stack, const clstm_batch *batch) {
+    struct shape shape = shape_of(runtime, stack);
     shape.symbols = batch->symbols;
     shape.num = batch->symbols ? batch->num : 0;
     shape.symbol_stride = batch->T;

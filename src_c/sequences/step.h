@@ -4,9 +4,9 @@
 
 #include "../clstm.h"
 
-#define CLSTM_DECLARE_STEP(suffix)                                                                                   \
-    clstm_status step_size_##suffix(const clstm_runtime *, const clstm_lstm *, ptrdiff_t N, size_t *bytes);          \
-    void step_##suffix(const clstm_runtime *, const clstm_lstm *, ptrdiff_t N, const clstm_weights *, const void *x, \
+#define CLSTM_DECLARE_STEP(suffix)                                                                                    \
+    clstm_status step_size_##suffix(const clstm_runtime *, const clstm_stack *, ptrdiff_t N, size_t *bytes);          \
+    void step_##suffix(const clstm_runtime *, const clstm_stack *, ptrdiff_t N, const clstm_weights *, const void *x, \
                        ptrdiff_t stride_x, clstm_state initial, clstm_state final, void *scratch);
 
 CLSTM_DECLARE_STEP(f32)

@@ -53,8 +53,8 @@ static void step_lay_out(struct step *step, struct arena *arena, const struct sh
     }
 }
 
-clstm_status REAL_NAME(step_size)(const clstm_runtime *runtime, const clstm_lstm *lstm, ptrdiff_t N, size_t *bytes) {
-    const struct shape shape = shape_of(runtime, lstm);
+clstm_status REAL_NAME(step_size)(const clstm_runtime *runtime, const clstm_stack *stack, ptrdiff_t N, size_t *bytes) {
+    const struct shape shape = shape_of(runtime, stack);
     struct arena arena = {0};
     struct step step = {0};
     int overflow = 0;
@@ -94,9 +94,9 @@ static void step_task(void *context, ptrdiff_t task, int worker) {
     kernels->gate_rows(&rows, all_panels(rows.panels));
 }
 
-void REAL_NAME(step)(const clstm_runtime *runtime, const clstm_lstm *lstm, ptrdiff_t N, const clstm_weights *weights,
+void REAL_NAME(step)(const clstm_runtime *runtime, const clstm_stack *stack, ptrdiff_t N, const clstm_weights *weights,
                      const void *x, ptrdiff_t stride_x, clstm_state initial, clstm_state final, void *scratch) {
-    const struct shape shape = shape_of(runtime, lstm);
+    const struct shape shape = shape_of(runtime, stack);
     const ptrdiff_t H = shape.H, ld = shape.ld;
     struct arena arena = arena_over(scratch);
     struct step step;

@@ -3,27 +3,27 @@
 
 #include "../ground/processor.h"
 #include "check.h"
-#include "lstm.h"
+#include "stack.h"
 
-static clstm_status check_stream(const clstm_runtime *runtime, const clstm_lstm *lstm, ptrdiff_t N) {
+static clstm_status check_stream(const clstm_runtime *runtime, const clstm_stack *stack, ptrdiff_t N) {
     clstm_status status = check_runtime(runtime);
-    if (!status) status = check_lstm(lstm);
-    if (!status && lstm->directions != 1) status = CLSTM_BAD_OPTION;
+    if (!status) status = check_stack(stack);
+    if (!status && stack->directions != 1) status = CLSTM_BAD_OPTION;
     return status ? status : check_size(N);
 }
 
-clstm_status clstm_stream_size(const clstm_runtime *runtime, const clstm_lstm *lstm, ptrdiff_t N, size_t *bytes) {
-    const clstm_status status = check_stream(runtime, lstm, N);
+clstm_status clstm_stream_size(const clstm_runtime *runtime, const clstm_stack *stack, ptrdiff_t N, size_t *bytes) {
+    const clstm_status status = check_stream(runtime, stack, N);
     if (status) return status;
-    return (lstm->dtype == CLSTM_F32 ? stream_size_f32 : stream_size_f64)(lstm, N, bytes);
+    return (stack->dtype == CLSTM_F32 ? stream_size_f32 : stream_size_f64)(stack, N, bytes);
 }
 
-clstm_status clstm_stream_load(const clstm_runtime *runtime, const clstm_lstm *lstm, ptrdiff_t N,
+clstm_status clstm_stream_load(const clstm_runtime *runtime, const clstm_stack *stack, ptrdiff_t N,
                                const clstm_weights *weights, void *memory) {
     size_t bytes;
-    const clstm_status status = clstm_stream_size(runtime, lstm, N, &bytes);
+    const clstm_status status = clstm_stream_size(runtime, stack, N, &bytes);
     if (status) return status;
-    (lstm->dtype == CLSTM_F32 ? stream_load_f32 : stream_load_f64)(runtime, lstm, N, weights, memory);
+    (stack->dtype == CLSTM_F32 ? stream_load_f32 : stream_load_f64)(runtime, stack, N, weights, memory);
     return CLSTM_OK;
 }
 

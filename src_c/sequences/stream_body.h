@@ -54,9 +54,9 @@ static struct stream_arrays stream_lay_out(struct arena *arena, const struct sha
     };
 }
 
-clstm_status REAL_NAME(stream_size)(const clstm_lstm *lstm, ptrdiff_t N, size_t *bytes) {
+clstm_status REAL_NAME(stream_size)(const clstm_stack *stack, ptrdiff_t N, size_t *bytes) {
     const clstm_runtime any = {.threads = 1};
-    const struct shape shape = shape_of(&any, lstm);
+    const struct shape shape = shape_of(&any, stack);
     struct arena arena = {0};
     int overflow = 0;
     stream_lay_out(&arena, &shape, N);
@@ -127,14 +127,14 @@ static void prepare_layer(struct stream *stream, const struct stream_arrays *arr
     prepare_steps(layer, stream, l == 0 ? NULL : layer - 1);
 }
 
-void REAL_NAME(stream_load)(const clstm_runtime *runtime, const clstm_lstm *lstm, ptrdiff_t N,
+void REAL_NAME(stream_load)(const clstm_runtime *runtime, const clstm_stack *stack, ptrdiff_t N,
                             const clstm_weights *weights, void *memory) {
-    const struct shape shape = shape_of(runtime, lstm);
+    const struct shape shape = shape_of(runtime, stack);
     struct arena arena = arena_over(memory);
     const struct stream_arrays arrays = stream_lay_out(&arena, &shape, N);
     struct stream *stream = arrays.stream;
     *stream = (struct stream){
-        .head = {.dtype = lstm->dtype},
+        .head = {.dtype = stack->dtype},
         .kernels = shape.kernels,
         .N = N,
         .L = shape.L,

@@ -21,7 +21,7 @@ enum { DIMENSIONS = sizeof all_dimensions / sizeof *all_dimensions, MOST_LAYERS 
 
 /* Everything a case reads. x and dy have gaps between their rows; beyond lengths they are NaN. */
 struct inputs {
-    clstm_lstm lstm;
+    clstm_stack stack;
     clstm_batch batch;
     clstm_weights weights[MOST_LAYERS];
     clstm_sequence x, dy; /* x of symbols: one row with a step for each */
@@ -44,8 +44,8 @@ static ptrdiff_t length_of(const clstm_batch *batch, ptrdiff_t n) {
     return batch->lengths ? batch->lengths[n] : batch->T;
 }
 
-static ptrdiff_t input_size(const clstm_lstm *lstm, ptrdiff_t index) {
-    return index < lstm->directions ? lstm->input_size : lstm->directions * lstm->hidden_size;
+static ptrdiff_t input_size(const clstm_stack *stack, ptrdiff_t index) {
+    return index < stack->directions ? stack->input_size : stack->directions * stack->hidden_size;
 }
 
 /* A strided sequence of random numbers, NaN beyond lengths. */
@@ -79,7 +79,7 @@ static clstm_batch batch_of_x(const struct inputs *in) {
 }
 
 static struct inputs make_inputs(const struct dimensions *d, clstm_dtype dtype) {
-    struct inputs in = {.lstm = {dtype, d->I, d->H, d->L, d->D}, .batch = {.N = d->N, .T = d->T, .num = d->num}};
+    struct inputs in = {.stack = {dtype, d->I, d->H, d->L, d->D}, .batch = {.N = d->N, .T = d->T, .num = d->num}};
     if (d->with_lengths) {
         ptrdiff_t *lengths = buffer((size_t)d->N * sizeof *lengths);
         for (ptrdiff_t n = 0; n < d->N; n++) lengths[n] = (d->T + n * (d->T - 1)) % (d->T + 1); /* T, T-2, .., also 0 */
@@ -93,7 +93,7 @@ static struct inputs make_inputs(const struct dimensions *d, clstm_dtype dtype) 
     in.initial = (clstm_state){random_buffer(dtype, in.state, 1), random_buffer(dtype, in.state, 1)};
     in.dfinal = (clstm_state){random_buffer(dtype, in.state, 1), random_buffer(dtype, in.state, 1)};
     for (ptrdiff_t l = 0; l < d->L * d->D; l++) {
-        const ptrdiff_t width = input_size(&in.lstm, l);
+        const ptrdiff_t width = input_size(&in.stack, l);
         in.weights[l].w_ih = random_buffer(dtype, 4 * d->H * width, 1 / sqrt((double)width));
         in.weights[l].w_hh = random_buffer(dtype, 4 * d->H * d->H, 1 / sqrt((double)d->H));
         in.weights[l].b = random_buffer(dtype, 4 * d->H, 1);
@@ -108,17 +108,17 @@ static void *add_result(struct results *out, clstm_dtype dtype, ptrdiff_t count,
 
 /* Buffers of NaN; gradients of weights, which are accumulated, start at 0.5. */
 static struct results make_results(const struct inputs *in) {
-    const clstm_dtype dtype = in->lstm.dtype;
-    const ptrdiff_t NT = in->batch.N * in->batch.T, H = in->lstm.hidden_size, D = in->lstm.directions;
+    const clstm_dtype dtype = in->stack.dtype;
+    const ptrdiff_t NT = in->batch.N * in->batch.T, H = in->stack.hidden_size, D = in->stack.directions;
     struct results out = {0};
     add_result(&out, dtype, NT * D * H, NAN);
     add_result(&out, dtype, in->state, NAN);
     add_result(&out, dtype, in->state, NAN);
-    add_result(&out, dtype, batch_of_x(in).N * batch_of_x(in).T * in->lstm.input_size, NAN);
+    add_result(&out, dtype, batch_of_x(in).N * batch_of_x(in).T * in->stack.input_size, NAN);
     add_result(&out, dtype, in->state, NAN);
     add_result(&out, dtype, in->state, NAN);
-    for (ptrdiff_t l = 0; l < in->lstm.num_layers * D; l++) {
-        add_result(&out, dtype, 4 * H * input_size(&in->lstm, l), 0.5);
+    for (ptrdiff_t l = 0; l < in->stack.num_layers * D; l++) {
+        add_result(&out, dtype, 4 * H * input_size(&in->stack, l), 0.5);
         add_result(&out, dtype, 4 * H * H, 0.5);
         add_result(&out, dtype, 4 * H, 0.5);
     }
@@ -126,7 +126,7 @@ static struct results make_results(const struct inputs *in) {
 }
 
 static clstm_sequence y_of(const struct inputs *in, const struct results *out) {
-    return dense_sequence(out->data[Y], in->batch.T, in->lstm.directions * in->lstm.hidden_size);
+    return dense_sequence(out->data[Y], in->batch.T, in->stack.directions * in->stack.hidden_size);
 }
 
 static clstm_state final_of(const struct results *out) { return (clstm_state){out->data[H_FINAL], out->data[C_FINAL]}; }
@@ -139,24 +139,24 @@ static void run_backward(const clstm_runtime *runtime, const struct inputs *in, 
         grads[l] = (clstm_gradients){g[0], g[1], g[2]};
     }
     const clstm_status status =
-        clstm_lstm_backward(runtime, &in->lstm, &in->batch, in->weights, in->x, in->dy, in->dfinal,
-                            dense_sequence(out->data[DX], batch_of_x(in).T, in->lstm.input_size),
-                            (clstm_state){out->data[DH], out->data[DC]}, grads, tape, buffer(bytes));
+        clstm_stack_backward(runtime, &in->stack, &in->batch, in->weights, in->x, in->dy, in->dfinal,
+                             dense_sequence(out->data[DX], batch_of_x(in).T, in->stack.input_size),
+                             (clstm_state){out->data[DH], out->data[DC]}, grads, tape, buffer(bytes));
     CHECK(status == CLSTM_OK, "%s", clstm_status_message(status));
 }
 
 /* What the trace must say of itself, of y and of padding. */
 static void check_trace(const struct inputs *in, const struct results *out, const void *tape) {
-    const clstm_dtype dtype = in->lstm.dtype;
-    const ptrdiff_t N = in->batch.N, T = in->batch.T, H = in->lstm.hidden_size, D = in->lstm.directions;
+    const clstm_dtype dtype = in->stack.dtype;
+    const ptrdiff_t N = in->batch.N, T = in->batch.T, H = in->stack.hidden_size, D = in->stack.directions;
     double worst = 0;
     int wrong = 0;
     for (ptrdiff_t d = 0; d < D; d++) {
         void *a[6]; /* i f g o c h */
         for (int k = 0; k < 6; k++) a[k] = constant_buffer(dtype, N * T * H, NAN);
         const clstm_trace trace = {a[0], a[1], a[2], a[3], a[4], a[5]};
-        const ptrdiff_t index = (in->lstm.num_layers - 1) * D + d;
-        CHECK(clstm_lstm_read_tape(&in->lstm, &in->batch, tape, index, &trace) == CLSTM_OK, "read_tape");
+        const ptrdiff_t index = (in->stack.num_layers - 1) * D + d;
+        CHECK(clstm_stack_read_tape(&in->stack, &in->batch, tape, index, &trace) == CLSTM_OK, "read_tape");
         for (ptrdiff_t q = 0; q < N * T * H; q++) {
             const ptrdiff_t j = q % H, t = q / H % T, n = q / H / T, length = length_of(&in->batch, n);
             const ptrdiff_t before = d == 0 ? t - 1 : t + 1;
@@ -180,18 +180,18 @@ static void check_trace(const struct inputs *in, const struct results *out, cons
 /* Forward, inference (which must give the same bits), trace, backward. */
 static struct results run(const clstm_runtime *runtime, const struct inputs *in) {
     struct results out = make_results(in), same = make_results(in);
-    clstm_lstm_bytes bytes = {0};
-    clstm_status status = clstm_lstm_sizes(runtime, &in->lstm, &in->batch, &bytes);
+    clstm_stack_bytes bytes = {0};
+    clstm_status status = clstm_stack_sizes(runtime, &in->stack, &in->batch, &bytes);
     CHECK(status == CLSTM_OK, "%s", clstm_status_message(status));
     void *tape = buffer(bytes.tape);
-    status = clstm_lstm_forward(runtime, &in->lstm, &in->batch, in->weights, in->x, in->initial, y_of(in, &out),
-                                final_of(&out), tape, buffer(bytes.forward));
+    status = clstm_stack_forward(runtime, &in->stack, &in->batch, in->weights, in->x, in->initial, y_of(in, &out),
+                                 final_of(&out), tape, buffer(bytes.forward));
     CHECK(status == CLSTM_OK, "%s", clstm_status_message(status));
-    status = clstm_lstm_infer(runtime, &in->lstm, &in->batch, in->weights, in->x, in->initial, y_of(in, &same),
-                              final_of(&same), buffer(bytes.infer));
+    status = clstm_stack_infer(runtime, &in->stack, &in->batch, in->weights, in->x, in->initial, y_of(in, &same),
+                               final_of(&same), buffer(bytes.infer));
     CHECK(status == CLSTM_OK, "%s", clstm_status_message(status));
     for (int i = 0; i < FORWARD_RESULTS; i++) {
-        const size_t size = (size_t)out.count[i] * size_of(in->lstm.dtype);
+        const size_t size = (size_t)out.count[i] * size_of(in->stack.dtype);
         CHECK(memcmp(out.data[i], same.data[i], size) == 0, "%s of infer is not that of forward", result_name(i));
     }
     check_trace(in, &out, tape);
@@ -200,7 +200,7 @@ static struct results run(const clstm_runtime *runtime, const struct inputs *in)
 }
 
 static void check_case(const struct inputs *in, clstm_isa isa, const struct results *expected) {
-    const clstm_dtype dtype = in->lstm.dtype;
+    const clstm_dtype dtype = in->stack.dtype;
     for (int backend = CLSTM_NATIVE; backend <= CLSTM_BLAS; backend++) {
         const clstm_runtime one_thread = runtime_of(isa, (clstm_backend)backend, 1);
         const clstm_runtime two_threads = runtime_of(isa, (clstm_backend)backend, 2);
@@ -225,12 +225,12 @@ static double dot(const void *a, const void *b, ptrdiff_t count) {
 
 static double loss(const clstm_runtime *runtime, const struct inputs *in) {
     struct results out = make_results(in);
-    clstm_lstm_bytes bytes;
-    clstm_lstm_sizes(runtime, &in->lstm, &in->batch, &bytes);
-    clstm_lstm_infer(runtime, &in->lstm, &in->batch, in->weights, in->x, in->initial, y_of(in, &out), final_of(&out),
-                     buffer(bytes.infer));
+    clstm_stack_bytes bytes;
+    clstm_stack_sizes(runtime, &in->stack, &in->batch, &bytes);
+    clstm_stack_infer(runtime, &in->stack, &in->batch, in->weights, in->x, in->initial, y_of(in, &out), final_of(&out),
+                      buffer(bytes.infer));
     double sum = dot(in->dfinal.h, out.data[H_FINAL], in->state) + dot(in->dfinal.c, out.data[C_FINAL], in->state);
-    const ptrdiff_t features = in->lstm.directions * in->lstm.hidden_size;
+    const ptrdiff_t features = in->stack.directions * in->stack.hidden_size;
     for (ptrdiff_t n = 0; n < in->batch.N; n++)
         for (ptrdiff_t t = 0; t < length_of(&in->batch, n); t++)
             sum += dot((const double *)in->dy.data + n * in->dy.stride_n + t * in->dy.stride_t,
@@ -262,7 +262,7 @@ static void check_gradient(const struct inputs *in, const struct results *out) {
     for (int i = DX; i < out->used; i++) {
         for (ptrdiff_t s = 0; s < SAMPLES; s++) {
             const ptrdiff_t q = s * (out->count[i] - 1) / (SAMPLES - 1);
-            const ptrdiff_t I = in->lstm.input_size, row = q / I, n = row / of_x.T, t = row % of_x.T;
+            const ptrdiff_t I = in->stack.input_size, row = q / I, n = row / of_x.T, t = row % of_x.T;
             const double found = ((const double *)out->data[i])[q];
             const clstm_weights *w = &in->weights[i < GRADIENTS ? 0 : (i - GRADIENTS) / 3];
             const void *matrices[] = {w->w_ih, w->w_hh, w->b};
@@ -295,17 +295,17 @@ static void check_absent(clstm_dtype dtype, const struct dimensions *d) {
         in.weights[l].b = NULL;
         grads[l] = (clstm_gradients){out.data[GRADIENTS + 3 * l], out.data[GRADIENTS + 3 * l + 1], NULL};
     }
-    clstm_lstm_bytes bytes;
-    clstm_lstm_sizes(&runtime, &in.lstm, &in.batch, &bytes);
+    clstm_stack_bytes bytes;
+    clstm_stack_sizes(&runtime, &in.stack, &in.batch, &bytes);
     void *tape = buffer(bytes.tape);
-    CHECK(clstm_lstm_forward(&runtime, &in.lstm, &in.batch, in.weights, in.x, none, (clstm_sequence){0}, none, tape,
-                             buffer(bytes.forward)) == CLSTM_OK,
+    CHECK(clstm_stack_forward(&runtime, &in.stack, &in.batch, in.weights, in.x, none, (clstm_sequence){0}, none, tape,
+                              buffer(bytes.forward)) == CLSTM_OK,
           "forward");
-    CHECK(clstm_lstm_backward(&runtime, &in.lstm, &in.batch, in.weights, in.x, in.dy, none, (clstm_sequence){0}, none,
-                              grads, tape, buffer(bytes.backward)) == CLSTM_OK,
+    CHECK(clstm_stack_backward(&runtime, &in.stack, &in.batch, in.weights, in.x, in.dy, none, (clstm_sequence){0}, none,
+                               grads, tape, buffer(bytes.backward)) == CLSTM_OK,
           "backward");
-    CHECK(clstm_lstm_infer(&runtime, &in.lstm, &in.batch, in.weights, in.x, none, y_of(&in, &out), none,
-                           buffer(bytes.infer)) == CLSTM_OK,
+    CHECK(clstm_stack_infer(&runtime, &in.stack, &in.batch, in.weights, in.x, none, y_of(&in, &out), none,
+                            buffer(bytes.infer)) == CLSTM_OK,
           "infer");
     for (int i = 0; i < out.used; i++) {
         const int kind = i < GRADIENTS ? i : GRADIENTS + (i - GRADIENTS) % 3;
@@ -316,8 +316,8 @@ static void check_absent(clstm_dtype dtype, const struct dimensions *d) {
 }
 
 static clstm_status status_of(const struct inputs *in, const clstm_runtime *runtime) {
-    clstm_lstm_bytes bytes;
-    return clstm_lstm_sizes(runtime, &in->lstm, &in->batch, &bytes);
+    clstm_stack_bytes bytes;
+    return clstm_stack_sizes(runtime, &in->stack, &in->batch, &bytes);
 }
 
 /* The status after one wrong value. */
@@ -335,24 +335,24 @@ static void check_statuses(void) {
     clstm_runtime runtime = runtime_of(CLSTM_ISA_BASELINE, CLSTM_NATIVE, 1);
     ptrdiff_t *lengths = (ptrdiff_t *)in.batch.lengths;
     CHECK(status_of(&in, &runtime) == CLSTM_OK, "the case itself");
-    EXPECT(in.lstm.input_size, 0, CLSTM_BAD_SIZE);
-    EXPECT(in.lstm.hidden_size, -1, CLSTM_BAD_SIZE);
-    EXPECT(in.lstm.num_layers, 0, CLSTM_BAD_SIZE);
+    EXPECT(in.stack.input_size, 0, CLSTM_BAD_SIZE);
+    EXPECT(in.stack.hidden_size, -1, CLSTM_BAD_SIZE);
+    EXPECT(in.stack.num_layers, 0, CLSTM_BAD_SIZE);
     EXPECT(in.batch.N, 0, CLSTM_BAD_SIZE);
     EXPECT(in.batch.T, 0, CLSTM_BAD_SIZE);
     EXPECT(runtime.threads, 0, CLSTM_BAD_SIZE);
-    EXPECT(in.lstm.hidden_size, PTRDIFF_MAX / 2, CLSTM_TOO_LARGE);
-    EXPECT(in.lstm.input_size, PTRDIFF_MAX / 2, CLSTM_TOO_LARGE);
+    EXPECT(in.stack.hidden_size, PTRDIFF_MAX / 2, CLSTM_TOO_LARGE);
+    EXPECT(in.stack.input_size, PTRDIFF_MAX / 2, CLSTM_TOO_LARGE);
     EXPECT(lengths[1], -1, CLSTM_BAD_LENGTH);
     EXPECT(lengths[4], in.batch.T + 1, CLSTM_BAD_LENGTH);
     in.batch.symbols = random_symbols(&in.batch, 1);
     EXPECT(in.batch.num, 0, CLSTM_BAD_SIZE);
     EXPECT(in.batch.num, PTRDIFF_MAX / 2, CLSTM_TOO_LARGE);
     in.batch.symbols = NULL;
-    EXPECT(in.lstm.dtype, (clstm_dtype)7, CLSTM_BAD_OPTION);
+    EXPECT(in.stack.dtype, (clstm_dtype)7, CLSTM_BAD_OPTION);
     EXPECT(runtime.isa, CLSTM_ISA_COUNT, CLSTM_BAD_OPTION);
     EXPECT(runtime.backend, (clstm_backend)9, CLSTM_BAD_OPTION);
-    const clstm_status directions = (in.lstm.directions = 3, status_of(&in, &runtime));
+    const clstm_status directions = (in.stack.directions = 3, status_of(&in, &runtime));
     CHECK(directions == CLSTM_BAD_SIZE || directions == CLSTM_BAD_OPTION, "directions = 3 gives %d", directions);
     buffers_free();
     group("lstm: statuses");
@@ -363,12 +363,12 @@ static void check_wrong_symbol(void) {
     struct inputs in = make_inputs(&all_dimensions[7], CLSTM_F32);
     const clstm_runtime runtime = runtime_of(CLSTM_ISA_BASELINE, CLSTM_NATIVE, 1);
     struct results out = make_results(&in);
-    clstm_lstm_bytes bytes;
-    CHECK(clstm_lstm_sizes(&runtime, &in.lstm, &in.batch, &bytes) == CLSTM_OK, "sizes");
+    clstm_stack_bytes bytes;
+    CHECK(clstm_stack_sizes(&runtime, &in.stack, &in.batch, &bytes) == CLSTM_OK, "sizes");
     int64_t *last = (int64_t *)in.batch.symbols + in.batch.lengths[0] - 1;
     for (*last = -1; *last <= 7; *last += 8) {
-        const clstm_status status = clstm_lstm_infer(&runtime, &in.lstm, &in.batch, in.weights, in.x, in.initial,
-                                                     y_of(&in, &out), final_of(&out), buffer(bytes.infer));
+        const clstm_status status = clstm_stack_infer(&runtime, &in.stack, &in.batch, in.weights, in.x, in.initial,
+                                                      y_of(&in, &out), final_of(&out), buffer(bytes.infer));
         CHECK(status == CLSTM_BAD_INDEX, "symbol %d of 7 gives: %s", (int)*last, clstm_status_message(status));
         CHECK(isnan(get(CLSTM_F32, out.data[Y], 0)), "y was written");
     }

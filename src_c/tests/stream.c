@@ -1,4 +1,4 @@
-/* Streams and single steps through the public header, in exact-size buffers: each step has the bits of clstm_lstm_infer
+/* Streams and single steps through the public header, in exact-size buffers: each step has the bits of clstm_stack_infer
  * over the whole sequence, whatever the instruction set, the threads and the layout of x and y; and what two threads
  * may do to one stream. */
 #include "check.h"
@@ -12,25 +12,25 @@
 enum { MOST_LAYERS = 3 };
 
 struct problem {
-    clstm_lstm lstm;
+    clstm_stack stack;
     clstm_batch batch;
     clstm_weights weights[MOST_LAYERS];
     clstm_sequence x, y; /* y as infer found it */
     clstm_state initial, final;
 };
 
-static ptrdiff_t states(const struct problem *in) { return in->lstm.num_layers * in->batch.N * in->lstm.hidden_size; }
+static ptrdiff_t states(const struct problem *in) { return in->stack.num_layers * in->batch.N * in->stack.hidden_size; }
 
 static clstm_state new_state(const struct problem *in, double value) {
-    return (clstm_state){constant_buffer(in->lstm.dtype, states(in), value),
-                         constant_buffer(in->lstm.dtype, states(in), value)};
+    return (clstm_state){constant_buffer(in->stack.dtype, states(in), value),
+                         constant_buffer(in->stack.dtype, states(in), value)};
 }
 
 static void random_weights(struct problem *in, int bias) {
-    const clstm_dtype dtype = in->lstm.dtype;
-    const ptrdiff_t H = in->lstm.hidden_size;
-    for (ptrdiff_t l = 0; l < in->lstm.num_layers; l++) {
-        const ptrdiff_t width = l == 0 ? in->lstm.input_size : H;
+    const clstm_dtype dtype = in->stack.dtype;
+    const ptrdiff_t H = in->stack.hidden_size;
+    for (ptrdiff_t l = 0; l < in->stack.num_layers; l++) {
+        const ptrdiff_t width = l == 0 ? in->stack.input_size : H;
         in->weights[l].w_ih = random_buffer(dtype, 4 * H * width, 1 / sqrt((double)width));
         in->weights[l].w_hh = random_buffer(dtype, 4 * H * H, 1 / sqrt((double)H));
         in->weights[l].b = bias ? random_buffer(dtype, 4 * H, 1) : NULL;
@@ -40,7 +40,7 @@ static void random_weights(struct problem *in, int bias) {
 /* The rows of a step of x are `stride_n` apart, with gaps. */
 static struct problem new_problem(clstm_dtype dtype, const ptrdiff_t size[5], int bias) {
     const ptrdiff_t N = size[0], T = size[1], I = size[2], H = size[3], L = size[4];
-    struct problem in = {.lstm = {dtype, I, H, L, 1}, .batch = {.N = N, .T = T}};
+    struct problem in = {.stack = {dtype, I, H, L, 1}, .batch = {.N = N, .T = T}};
     const ptrdiff_t stride_n = T * I + 3;
     in.x = (clstm_sequence){random_buffer(dtype, (N - 1) * stride_n + T * I, 1), stride_n, I};
     in.y = (clstm_sequence){constant_buffer(dtype, N * T * H, NAN), T * H, H};
@@ -51,18 +51,18 @@ static struct problem new_problem(clstm_dtype dtype, const ptrdiff_t size[5], in
 }
 
 static void infer(const clstm_runtime *runtime, const struct problem *in, clstm_state initial) {
-    clstm_lstm_bytes bytes = {0};
-    CHECK(clstm_lstm_sizes(runtime, &in->lstm, &in->batch, &bytes) == CLSTM_OK, "sizes");
-    CHECK(clstm_lstm_infer(runtime, &in->lstm, &in->batch, in->weights, in->x, initial, in->y, in->final,
-                           buffer(bytes.infer)) == CLSTM_OK,
+    clstm_stack_bytes bytes = {0};
+    CHECK(clstm_stack_sizes(runtime, &in->stack, &in->batch, &bytes) == CLSTM_OK, "sizes");
+    CHECK(clstm_stack_infer(runtime, &in->stack, &in->batch, in->weights, in->x, initial, in->y, in->final,
+                            buffer(bytes.infer)) == CLSTM_OK,
           "infer");
 }
 
 static void *new_stream(const clstm_runtime *runtime, const struct problem *in) {
     size_t bytes = 0;
-    CHECK(clstm_stream_size(runtime, &in->lstm, in->batch.N, &bytes) == CLSTM_OK, "size");
+    CHECK(clstm_stream_size(runtime, &in->stack, in->batch.N, &bytes) == CLSTM_OK, "size");
     void *memory = buffer(bytes);
-    CHECK(clstm_stream_load(runtime, &in->lstm, in->batch.N, in->weights, memory) == CLSTM_OK, "load");
+    CHECK(clstm_stream_load(runtime, &in->stack, in->batch.N, in->weights, memory) == CLSTM_OK, "load");
     return memory;
 }
 
@@ -72,8 +72,8 @@ static void *at(clstm_dtype dtype, clstm_sequence s, ptrdiff_t t) {
 
 /* Runs all steps into a y like that of infer; every third step is not asked for y. */
 static void same_steps(const struct problem *in, void *stream, const char *what) {
-    const clstm_dtype dtype = in->lstm.dtype;
-    const ptrdiff_t N = in->batch.N, T = in->batch.T, H = in->lstm.hidden_size;
+    const clstm_dtype dtype = in->stack.dtype;
+    const ptrdiff_t N = in->batch.N, T = in->batch.T, H = in->stack.hidden_size;
     clstm_sequence y = in->y;
     y.data = constant_buffer(dtype, N * T * H, NAN);
     int different = 0;
@@ -91,7 +91,7 @@ static void same_steps(const struct problem *in, void *stream, const char *what)
 }
 
 static int same(const struct problem *in, const void *a, const void *b) {
-    return memcmp(a, b, (size_t)states(in) * size_of(in->lstm.dtype)) == 0;
+    return memcmp(a, b, (size_t)states(in) * size_of(in->stack.dtype)) == 0;
 }
 
 static void check_stream(const clstm_runtime *runtime, struct problem *in) {
@@ -115,15 +115,15 @@ static void check_stream(const clstm_runtime *runtime, struct problem *in) {
     same_steps(&before, stream, "before reload");
     CHECK(clstm_stream_reset(stream, (clstm_state){in->initial.h, NULL}) == CLSTM_OK, "reset");
     CHECK(clstm_stream_reload(stream, in->weights) == CLSTM_OK, "reload");
-    in->y.data = constant_buffer(in->lstm.dtype, in->batch.N * in->batch.T * in->lstm.hidden_size, NAN);
+    in->y.data = constant_buffer(in->stack.dtype, in->batch.N * in->batch.T * in->stack.hidden_size, NAN);
     infer(runtime, in, (clstm_state){in->initial.h, NULL});
     same_steps(in, stream, "after reload");
 }
 
 /* y may be x, and initial final. */
 static void check_overlap(const clstm_runtime *runtime, const struct problem *in) {
-    const clstm_dtype dtype = in->lstm.dtype;
-    const ptrdiff_t N = in->batch.N, H = in->lstm.hidden_size, size = N * H;
+    const clstm_dtype dtype = in->stack.dtype;
+    const ptrdiff_t N = in->batch.N, H = in->stack.hidden_size, size = N * H;
     void *stream = new_stream(runtime, in), *other = new_stream(runtime, in);
     void *x = random_buffer(dtype, size, 1), *y = constant_buffer(dtype, size, NAN);
     for (int t = 0; t < 3; t++) {
@@ -139,19 +139,20 @@ static void check_step(const clstm_runtime *runtime, struct problem *in, int wit
     const clstm_state initial = with_state ? in->initial : (clstm_state){NULL, NULL}, found = new_state(in, NAN);
     infer(runtime, &one, initial);
     size_t bytes = 0;
-    CHECK(clstm_lstm_step_size(runtime, &in->lstm, in->batch.N, &bytes) == CLSTM_OK, "size");
-    CHECK(clstm_lstm_step(runtime, &in->lstm, in->batch.N, in->weights, in->x.data, in->x.stride_n, initial, found,
-                          buffer(bytes)) == CLSTM_OK,
+    CHECK(clstm_stack_step_size(runtime, &in->stack, in->batch.N, &bytes) == CLSTM_OK, "size");
+    CHECK(clstm_stack_step(runtime, &in->stack, in->batch.N, in->weights, in->x.data, in->x.stride_n, initial, found,
+                           buffer(bytes)) == CLSTM_OK,
           "step");
     CHECK(same(in, found.h, in->final.h) && same(in, found.c, in->final.c), "the step is not that of infer");
     if (!with_state) return;
     const clstm_state own = new_state(in, NAN);
-    memcpy(own.h, in->initial.h, (size_t)states(in) * size_of(in->lstm.dtype));
-    memcpy(own.c, in->initial.c, (size_t)states(in) * size_of(in->lstm.dtype));
-    clstm_lstm_step(runtime, &in->lstm, in->batch.N, in->weights, in->x.data, in->x.stride_n, own, own, buffer(bytes));
+    memcpy(own.h, in->initial.h, (size_t)states(in) * size_of(in->stack.dtype));
+    memcpy(own.c, in->initial.c, (size_t)states(in) * size_of(in->stack.dtype));
+    clstm_stack_step(runtime, &in->stack, in->batch.N, in->weights, in->x.data, in->x.stride_n, own, own,
+                     buffer(bytes));
     CHECK(same(in, own.h, in->final.h) && same(in, own.c, in->final.c), "the step in place is not that of infer");
-    clstm_lstm_step(runtime, &in->lstm, in->batch.N, in->weights, in->x.data, in->x.stride_n, initial,
-                    (clstm_state){own.h, NULL}, buffer(bytes));
+    clstm_stack_step(runtime, &in->stack, in->batch.N, in->weights, in->x.data, in->x.stride_n, initial,
+                     (clstm_state){own.h, NULL}, buffer(bytes));
     CHECK(same(in, own.h, in->final.h), "the step without c is not that of infer");
 }
 
@@ -160,8 +161,8 @@ static void check_problem(clstm_dtype dtype, const ptrdiff_t size[5], int bias, 
         const clstm_runtime runtime = runtime_of(isa, threads == 2 ? CLSTM_AUTO : CLSTM_NATIVE, threads);
         struct problem in = new_problem(dtype, size, bias);
         check_stream(&runtime, &in);
-        if (in.lstm.input_size == in.lstm.hidden_size) check_overlap(&runtime, &in);
-        for (int with_state = 0; with_state < 2 && in.lstm.num_layers == 1; with_state++)
+        if (in.stack.input_size == in.stack.hidden_size) check_overlap(&runtime, &in);
+        for (int with_state = 0; with_state < 2 && in.stack.num_layers == 1; with_state++)
             check_step(&runtime, &in, with_state);
         buffers_free();
     }
@@ -184,8 +185,8 @@ static void check_blas(clstm_dtype dtype) {
 
 static void check_statuses(void) {
     clstm_runtime runtime = runtime_of(CLSTM_ISA_BASELINE, CLSTM_NATIVE, 1);
-    const clstm_lstm good = {CLSTM_F32, 2, 300, 1, 1};
-    clstm_lstm both = good, deep = good, none = good, type = good, large = good;
+    const clstm_stack good = {CLSTM_F32, 2, 300, 1, 1};
+    clstm_stack both = good, deep = good, none = good, type = good, large = good;
     both.directions = 2;
     deep.num_layers = 2;
     none.hidden_size = 0;
@@ -202,13 +203,13 @@ static void check_statuses(void) {
     large.num_layers = PTRDIFF_MAX / 1024;
     CHECK(clstm_stream_size(&runtime, &large, 1, &bytes) == CLSTM_TOO_LARGE, "L");
     CHECK(clstm_stream_load(&runtime, &both, 1, NULL, NULL) == CLSTM_BAD_OPTION, "load");
-    CHECK(clstm_lstm_step_size(&runtime, &deep, 1, &bytes) == CLSTM_BAD_OPTION, "layers of a step");
-    CHECK(clstm_lstm_step_size(&runtime, &both, 1, &bytes) == CLSTM_BAD_OPTION, "directions of a step");
-    CHECK(clstm_lstm_step_size(&runtime, &good, 0, &bytes) == CLSTM_BAD_SIZE, "rows of a step");
-    CHECK(clstm_lstm_step_size(&runtime, &good, PTRDIFF_MAX / 1024, &bytes) == CLSTM_TOO_LARGE, "N of a step");
+    CHECK(clstm_stack_step_size(&runtime, &deep, 1, &bytes) == CLSTM_BAD_OPTION, "layers of a step");
+    CHECK(clstm_stack_step_size(&runtime, &both, 1, &bytes) == CLSTM_BAD_OPTION, "directions of a step");
+    CHECK(clstm_stack_step_size(&runtime, &good, 0, &bytes) == CLSTM_BAD_SIZE, "rows of a step");
+    CHECK(clstm_stack_step_size(&runtime, &good, PTRDIFF_MAX / 1024, &bytes) == CLSTM_TOO_LARGE, "N of a step");
     runtime.threads = 0;
     CHECK(clstm_stream_size(&runtime, &good, 1, &bytes) == CLSTM_BAD_SIZE, "threads");
-    CHECK(clstm_lstm_step(&runtime, &good, 1, NULL, NULL, 0, (clstm_state){0}, (clstm_state){0}, NULL) ==
+    CHECK(clstm_stack_step(&runtime, &good, 1, NULL, NULL, 0, (clstm_state){0}, (clstm_state){0}, NULL) ==
               CLSTM_BAD_SIZE,
           "threads of a step");
     CHECK(bytes == 7, "written in spite of an error");

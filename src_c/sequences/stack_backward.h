@@ -1,12 +1,12 @@
 /* Back-propagation through time over a stack, from a tape. Included by the files of one precision.
  *
- * Per layer the steps are taken in chunks, from the last to the first: the recurrence of a chunk (lstm_reverse.h), and
- * then what needs no recurrence (lstm_products.h), as products over all rows of the chunk, whose dz are still in the
+ * Per layer the steps are taken in chunks, from the last to the first: the recurrence of a chunk (reverse.h), and
+ * then what needs no recurrence (gradients.h), as products over all rows of the chunk, whose dz are still in the
  * cache. */
-#ifndef CLSTM_LSTM_BACKWARD_H
-#define CLSTM_LSTM_BACKWARD_H
+#ifndef CLSTM_STACK_BACKWARD_H
+#define CLSTM_STACK_BACKWARD_H
 
-#include "lstm_products.h"
+#include "gradients.h"
 
 struct backward_scratch {
     struct reverse_weights recurrent[2], from_input[2]; /* by direction */

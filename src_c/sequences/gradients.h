@@ -1,10 +1,10 @@
 /* The products of back-propagation that need no recurrence: gradients of the weights and of the input of one layer, over
  * all rows of a chunk of steps. Where the layer reads symbols, the dz of each symbol are added up instead, and these
  * products are computed once, over the symbols. Included by the files of one precision. */
-#ifndef CLSTM_LSTM_PRODUCTS_H
-#define CLSTM_LSTM_PRODUCTS_H
+#ifndef CLSTM_GRADIENTS_H
+#define CLSTM_GRADIENTS_H
 
-#include "lstm_reverse.h"
+#include "reverse.h"
 #include "outer.h"
 
 struct backward_worker {

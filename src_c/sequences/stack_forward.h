@@ -1,9 +1,9 @@
 /* Forward over a stack, for training (with a tape) and for inference (without). Included by the files of one
  * precision. */
-#ifndef CLSTM_LSTM_FORWARD_H
-#define CLSTM_LSTM_FORWARD_H
+#ifndef CLSTM_STACK_FORWARD_H
+#define CLSTM_STACK_FORWARD_H
 
-#include "lstm_pass.h"
+#include "pass.h"
 
 /* Working memory of a forward call. */
 struct forward_scratch {

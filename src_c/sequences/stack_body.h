@@ -1,9 +1,9 @@
-/* The LSTM in one precision: sizes, and the entry points of lstm.h. */
+/* The LSTM in one precision: sizes, and the entry points of stack.h. */
 #include "../ground/real.h"
 
-#include "lstm.h"
-#include "lstm_backward.h"
-#include "lstm_forward.h"
+#include "stack.h"
+#include "stack_backward.h"
+#include "stack_forward.h"
 
 /* The largest sizes that reach a BLAS. */
 static int blas_fits(const struct shape *shape, const struct plan *plan) {
@@ -13,9 +13,9 @@ static int blas_fits(const struct shape *shape, const struct plan *plan) {
     return clstm_gemm_fits(rows, 4 * shape->ld, columns, columns, columns, 4 * shape->ld);
 }
 
-clstm_status REAL_NAME(lstm_sizes)(const clstm_runtime *runtime, const clstm_lstm *lstm, const clstm_batch *batch,
-                                   clstm_lstm_bytes *bytes) {
-    const struct shape shape = shape_for(runtime, lstm, batch);
+clstm_status REAL_NAME(stack_sizes)(const clstm_runtime *runtime, const clstm_stack *stack, const clstm_batch *batch,
+                                    clstm_stack_bytes *bytes) {
+    const struct shape shape = shape_for(runtime, stack, batch);
     struct arena on_tape = {0}, forward = {0}, infer = {0}, backward = {0};
     struct tape tape;
     struct plan plan;
@@ -27,17 +27,17 @@ clstm_status REAL_NAME(lstm_sizes)(const clstm_runtime *runtime, const clstm_lst
     forward_lay_out(&forward_scratch, &infer, &shape, &plan, 1);
     backward_lay_out(&backward_scratch, &backward, &shape, &plan);
     int overflow = shape.blas && !blas_fits(&shape, &plan);
-    const clstm_lstm_bytes result = {arena_bytes(&on_tape, &overflow), arena_bytes(&forward, &overflow),
-                                     arena_bytes(&infer, &overflow), arena_bytes(&backward, &overflow)};
+    const clstm_stack_bytes result = {arena_bytes(&on_tape, &overflow), arena_bytes(&forward, &overflow),
+                                      arena_bytes(&infer, &overflow), arena_bytes(&backward, &overflow)};
     if (overflow) return CLSTM_TOO_LARGE;
     *bytes = result;
     return CLSTM_OK;
 }
 
-void REAL_NAME(lstm_forward)(const clstm_runtime *runtime, const clstm_lstm *lstm, const clstm_batch *batch,
-                             const clstm_weights *weights, clstm_sequence x, clstm_state initial, clstm_sequence y,
-                             clstm_state final, void *tape_buffer, void *scratch_buffer) {
-    const struct shape shape = shape_for(runtime, lstm, batch);
+void REAL_NAME(stack_forward)(const clstm_runtime *runtime, const clstm_stack *stack, const clstm_batch *batch,
+                              const clstm_weights *weights, clstm_sequence x, clstm_state initial, clstm_sequence y,
+                              clstm_state final, void *tape_buffer, void *scratch_buffer) {
+    const struct shape shape = shape_for(runtime, stack, batch);
     struct arena on_tape = arena_over(tape_buffer), in_scratch = arena_over(scratch_buffer);
     struct tape tape;
     struct forward_scratch scratch;
@@ -48,10 +48,10 @@ void REAL_NAME(lstm_forward)(const clstm_runtime *runtime, const clstm_lstm *lst
     clear_padding(y, batch, shape.D * shape.H);
 }
 
-void REAL_NAME(lstm_infer)(const clstm_runtime *runtime, const clstm_lstm *lstm, const clstm_batch *batch,
-                           const clstm_weights *weights, clstm_sequence x, clstm_state initial, clstm_sequence y,
-                           clstm_state final, void *scratch_buffer) {
-    const struct shape shape = shape_for(runtime, lstm, batch);
+void REAL_NAME(stack_infer)(const clstm_runtime *runtime, const clstm_stack *stack, const clstm_batch *batch,
+                            const clstm_weights *weights, clstm_sequence x, clstm_state initial, clstm_sequence y,
+                            clstm_state final, void *scratch_buffer) {
+    const struct shape shape = shape_for(runtime, stack, batch);
     struct arena arena = arena_over(scratch_buffer);
     struct plan plan;
     struct forward_scratch scratch = {0};
@@ -62,11 +62,11 @@ void REAL_NAME(lstm_infer)(const clstm_runtime *runtime, const clstm_lstm *lstm,
     clear_padding(y, batch, shape.D * shape.H);
 }
 
-void REAL_NAME(lstm_backward)(const clstm_runtime *runtime, const clstm_lstm *lstm, const clstm_batch *batch,
-                              const clstm_weights *weights, clstm_sequence x, clstm_sequence dy, clstm_state dfinal,
-                              clstm_sequence dx, clstm_state dinitial, const clstm_gradients *grads, void *tape_buffer,
-                              void *scratch_buffer) {
-    const struct shape shape = shape_for(runtime, lstm, batch);
+void REAL_NAME(stack_backward)(const clstm_runtime *runtime, const clstm_stack *stack, const clstm_batch *batch,
+                               const clstm_weights *weights, clstm_sequence x, clstm_sequence dy, clstm_state dfinal,
+                               clstm_sequence dx, clstm_state dinitial, const clstm_gradients *grads, void *tape_buffer,
+                               void *scratch_buffer) {
+    const struct shape shape = shape_for(runtime, stack, batch);
     struct arena on_tape = arena_over(tape_buffer), in_scratch = arena_over(scratch_buffer);
     struct tape tape; /* its plan was filled by forward */
     struct backward_scratch scratch;
@@ -76,10 +76,10 @@ void REAL_NAME(lstm_backward)(const clstm_runtime *runtime, const clstm_lstm *ls
     if (!shape.symbols) clear_padding(dx, batch, shape.I);
 }
 
-void REAL_NAME(lstm_read_tape)(const clstm_lstm *lstm, const clstm_batch *batch, const void *tape_buffer,
-                               ptrdiff_t index, const clstm_trace *trace) {
+void REAL_NAME(stack_read_tape)(const clstm_stack *stack, const clstm_batch *batch, const void *tape_buffer,
+                                ptrdiff_t index, const clstm_trace *trace) {
     const clstm_runtime none = {.threads = 1};
-    const struct shape shape = shape_of(&none, lstm);
+    const struct shape shape = shape_of(&none, stack);
     struct arena on_tape = arena_over((void *)tape_buffer); /* read only below */
     struct tape tape;
     tape_lay_out(&tape, &on_tape, &shape, batch);

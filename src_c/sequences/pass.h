@@ -6,8 +6,8 @@
  * and each weight is fetched once, or, where weights are small, as a first part of each step's sums, which saves
  * writing z. Both add the same terms in the same order: the bits are equal. So are they where the input is symbols, whose
  * products are computed once for each symbol, into a table from which the sums of a step start. */
-#ifndef CLSTM_LSTM_PASS_H
-#define CLSTM_LSTM_PASS_H
+#ifndef CLSTM_PASS_H
+#define CLSTM_PASS_H
 
 #include "../ground/blas.h"
 #include "../ground/team.h"

@@ -3,10 +3,10 @@
  *
  * A step turns the gates on the tape into dz in place and carries dc; dh is the product of the dz of the step after it
  * with w_hh, and is used where it arises. Rows are independent: a task takes a range of rows through a chunk of steps. */
-#ifndef CLSTM_LSTM_REVERSE_H
-#define CLSTM_LSTM_REVERSE_H
+#ifndef CLSTM_REVERSE_H
+#define CLSTM_REVERSE_H
 
-#include "lstm_pass.h"
+#include "pass.h"
 
 /* The columns of a matrix that is multiplied by dz: most in panels, the last few that would not fill a vector narrow. */
 struct reverse_weights {

@@ -1,2 +1,0 @@
-#define REAL_BITS 32
-#include "lstm_body.h"

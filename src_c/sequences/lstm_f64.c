@@ -1,2 +1,0 @@
-#define REAL_BITS 64
-#include "lstm_body.h"

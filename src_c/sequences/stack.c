@@ -1,0 +1,88 @@
+/* Public entry points of the LSTM: arguments are checked here, once, before anything is written. */
+#include "stack.h"
+
+#include "../ground/processor.h"
+#include "check.h"
+#include "plan.h"
+
+clstm_status check_stack(const clstm_stack *stack) {
+    const ptrdiff_t sizes[] = {stack->input_size, stack->hidden_size, stack->num_layers};
+    clstm_status status = check_dtype(stack->dtype);
+    for (size_t i = 0; !status && i < sizeof sizes / sizeof *sizes; i++) status = check_size(sizes[i]);
+    if (!status && stack->directions != 1 && stack->directions != 2) status = CLSTM_BAD_OPTION;
+    return status;
+}
+
+clstm_status clstm_stack_sizes(const clstm_runtime *runtime, const clstm_stack *stack, const clstm_batch *batch,
+                               clstm_stack_bytes *bytes) {
+    clstm_status status = check_runtime(runtime);
+    if (!status) status = check_stack(stack);
+    if (!status) status = check_batch(batch);
+    if (!status && batch->symbols) status = check_size(batch->num);
+    if (status) return status;
+    return (stack->dtype == CLSTM_F32 ? stack_sizes_f32 : stack_sizes_f64)(runtime, stack, batch, bytes);
+}
+
+static clstm_status check_symbols(const clstm_batch *batch) {
+    for (ptrdiff_t n = 0; batch->symbols && n < batch->N; n++) {
+        const int64_t *row = batch->symbols + n * batch->T;
+        const ptrdiff_t length = batch->lengths ? batch->lengths[n] : batch->T;
+        for (ptrdiff_t t = 0; t < length; t++)
+            if (row[t] < 0 || row[t] >= batch->num) return CLSTM_BAD_INDEX;
+    }
+    return CLSTM_OK;
+}
+
+/* The sizes of a call are checked by computing them. */
+static clstm_status check_call(const clstm_runtime *runtime, const clstm_stack *stack, const clstm_batch *batch) {
+    clstm_stack_bytes bytes;
+    const clstm_status status = clstm_stack_sizes(runtime, stack, batch, &bytes);
+    return status ? status : check_symbols(batch);
+}
+
+clstm_status clstm_stack_forward(const clstm_runtime *runtime, const clstm_stack *stack, const clstm_batch *batch,
+                                 const clstm_weights *weights, clstm_sequence x, clstm_state initial, clstm_sequence y,
+                                 clstm_state final, void *tape, void *scratch) {
+    const clstm_status status = check_call(runtime, stack, batch);
+    if (status) return status;
+    const float_mode mode = float_mode_flush();
+    (stack->dtype == CLSTM_F32 ? stack_forward_f32 : stack_forward_f64)(runtime, stack, batch, weights, x, initial, y,
+                                                                        final, tape, scratch);
+    float_mode_set(mode);
+    return CLSTM_OK;
+}
+
+clstm_status clstm_stack_infer(const clstm_runtime *runtime, const clstm_stack *stack, const clstm_batch *batch,
+                               const clstm_weights *weights, clstm_sequence x, clstm_state initial, clstm_sequence y,
+                               clstm_state final, void *scratch) {
+    const clstm_status status = check_call(runtime, stack, batch);
+    if (status) return status;
+    const float_mode mode = float_mode_flush();
+    (stack->dtype == CLSTM_F32 ? stack_infer_f32 : stack_infer_f64)(runtime, stack, batch, weights, x, initial, y,
+                                                                    final, scratch);
+    float_mode_set(mode);
+    return CLSTM_OK;
+}
+
+clstm_status clstm_stack_backward(const clstm_runtime *runtime, const clstm_stack *stack, const clstm_batch *batch,
+                                  const clstm_weights *weights, clstm_sequence x, clstm_sequence dy, clstm_state dfinal,
+                                  clstm_sequence dx, clstm_state dinitial, const clstm_gradients *grads, void *tape,
+                                  void *scratch) {
+    const clstm_status status = check_call(runtime, stack, batch);
+    if (status) return status;
+    const float_mode mode = float_mode_flush();
+    (stack->dtype == CLSTM_F32 ? stack_backward_f32 : stack_backward_f64)(runtime, stack, batch, weights, x, dy, dfinal,
+                                                                          dx, dinitial, grads, tape, scratch);
+    float_mode_set(mode);
+    return CLSTM_OK;
+}
+
+clstm_status clstm_stack_read_tape(const clstm_stack *stack, const clstm_batch *batch, const void *tape,
+                                   ptrdiff_t index, const clstm_trace *trace) {
+    clstm_status status = check_stack(stack);
+    if (!status) status = check_batch(batch);
+    if (status) return status;
+    if (index < 0 || index >= stack->num_layers * stack->directions) return CLSTM_BAD_INDEX;
+    (stack->dtype == CLSTM_F32 ? stack_read_tape_f32 : stack_read_tape_f64)(stack, batch, tape, index, trace);
+    return CLSTM_OK;
+}
