@@ -8,34 +8,41 @@
 Arrays are batch-first, (N, T, F): sequences, steps, features.
 """
 
+from .cells import GRUCell, LSTMCell, RNNCell
 from .config import get_num_threads, set_backend, set_num_threads, show_config
 from .dense import Dense
 from .embedding import Embedding
 from .ensemble import Ensemble
+from .gru import GRU
 from .layer import Layer, Tape
-from .lstm import LSTM, Trace
-from .lstm_cell import LSTMCell
+from .lstm import LSTM
 from .model_file import load
 from .network import Network
 from .optimizers import SGD, Adam, AdamW
 from .pool import Pool
+from .recurrent import Trace
+from .rnn import RNN
 from .stream import Stream
 from .trainer import Trainer
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "GRU",
     "LSTM",
+    "RNN",
     "SGD",
     "Adam",
     "AdamW",
     "Dense",
     "Embedding",
     "Ensemble",
+    "GRUCell",
     "LSTMCell",
     "Layer",
     "Network",
     "Pool",
+    "RNNCell",
     "Stream",
     "Tape",
     "Trace",

@@ -58,6 +58,22 @@ def choice(name: str, value: Any, options: tuple[str, ...]) -> str:
     return value
 
 
+def activation(name: str, value: Any) -> str:
+    """The name of an activation that a cell can have."""
+    return choice(name, value, _core.ACTIVATIONS[1:-1])
+
+
+def limit(name: str, value: Any) -> float | None:
+    """A positive number, or None."""
+    if value is None:
+        return None
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise wrong(TypeError, name, "a positive number or None", f"{value!r} ({kind(value)})")
+    if not 0 < value < np.inf:
+        raise wrong(ValueError, name, "a positive number or None", value)
+    return float(value)
+
+
 def dtype(value: Any) -> np.dtype:
     """float32 or float64, by name, type or dtype."""
     expected = " or ".join(map(repr, DTYPES))

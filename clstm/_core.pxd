@@ -53,6 +53,19 @@ cdef extern from "clstm.h" nogil:
     void clstm_threads_stop()
     int clstm_threads_running()
 
+    ctypedef enum clstm_activation:
+        CLSTM_USUAL
+        CLSTM_SIGMOID
+        CLSTM_TANH
+        CLSTM_RELU
+        CLSTM_HARD_SIGMOID
+        CLSTM_HARD_SIGMOID_FIFTH
+        CLSTM_IDENTITY
+        CLSTM_CENTERED_SIGMOID_2
+        CLSTM_CENTERED_SIGMOID_1
+        CLSTM_EXP
+        CLSTM_ACTIVATION_COUNT
+
     ctypedef struct clstm_batch:
         ptrdiff_t N
         ptrdiff_t T
@@ -65,22 +78,42 @@ cdef extern from "clstm.h" nogil:
         ptrdiff_t stride_n
         ptrdiff_t stride_t
 
+    ctypedef enum clstm_cell:
+        CLSTM_LSTM
+        CLSTM_GRU
+        CLSTM_RNN
+        CLSTM_CELL_COUNT
+
     ctypedef struct clstm_stack:
         clstm_dtype dtype
         ptrdiff_t input_size
         ptrdiff_t hidden_size
         ptrdiff_t num_layers
         ptrdiff_t directions
+        clstm_cell cell
+        clstm_activation gate_activation
+        clstm_activation candidate_activation
+        clstm_activation output_activation
+        double clip
+        double cell_clip
+        double gradient_clip
+        int peephole
+        int coupled
+        int no_forget
 
     ctypedef struct clstm_weights:
         const void *w_ih
         const void *w_hh
         const void *b
+        const void *b_hn
+        const void *peephole
 
     ctypedef struct clstm_gradients:
         void *w_ih
         void *w_hh
         void *b
+        void *b_hn
+        void *peephole
 
     ctypedef struct clstm_state:
         void *h
@@ -92,41 +125,38 @@ cdef extern from "clstm.h" nogil:
         size_t infer
         size_t backward
 
-    clstm_status clstm_stack_sizes(const clstm_runtime *runtime, const clstm_stack *lstm, const clstm_batch *batch,
+    clstm_status clstm_stack_sizes(const clstm_runtime *runtime, const clstm_stack *stack, const clstm_batch *batch,
                                    clstm_stack_bytes *bytes)
-    clstm_status clstm_stack_forward(const clstm_runtime *runtime, const clstm_stack *lstm, const clstm_batch *batch,
+    clstm_status clstm_stack_forward(const clstm_runtime *runtime, const clstm_stack *stack, const clstm_batch *batch,
                                      const clstm_weights *weights, clstm_sequence x, clstm_state initial,
                                      clstm_sequence y, clstm_state final, void *tape, void *scratch)
-    clstm_status clstm_stack_infer(const clstm_runtime *runtime, const clstm_stack *lstm, const clstm_batch *batch,
+    clstm_status clstm_stack_infer(const clstm_runtime *runtime, const clstm_stack *stack, const clstm_batch *batch,
                                    const clstm_weights *weights, clstm_sequence x, clstm_state initial,
                                    clstm_sequence y, clstm_state final, void *scratch)
-    clstm_status clstm_stack_backward(const clstm_runtime *runtime, const clstm_stack *lstm, const clstm_batch *batch,
+    clstm_status clstm_stack_backward(const clstm_runtime *runtime, const clstm_stack *stack, const clstm_batch *batch,
                                       const clstm_weights *weights, clstm_sequence x, clstm_sequence dy,
                                       clstm_state dfinal, clstm_sequence dx, clstm_state dinitial,
                                       const clstm_gradients *grads, void *tape, void *scratch)
 
     ctypedef struct clstm_trace:
-        void *i
-        void *f
-        void *g
-        void *o
+        void *gates[4]
         void *c
         void *h
 
-    clstm_status clstm_stack_read_tape(const clstm_stack *lstm, const clstm_batch *batch, const void *tape,
+    clstm_status clstm_stack_read_tape(const clstm_stack *stack, const clstm_batch *batch, const void *tape,
                                        ptrdiff_t index, const clstm_trace *trace)
 
-    clstm_status clstm_stream_size(const clstm_runtime *runtime, const clstm_stack *lstm, ptrdiff_t N, size_t *bytes)
-    clstm_status clstm_stream_load(const clstm_runtime *runtime, const clstm_stack *lstm, ptrdiff_t N,
+    clstm_status clstm_stream_size(const clstm_runtime *runtime, const clstm_stack *stack, ptrdiff_t N, size_t *bytes)
+    clstm_status clstm_stream_load(const clstm_runtime *runtime, const clstm_stack *stack, ptrdiff_t N,
                                    const clstm_weights *weights, void *memory)
     clstm_status clstm_stream_reload(void *memory, const clstm_weights *weights)
     clstm_status clstm_stream_reset(void *memory, clstm_state state)
     clstm_status clstm_stream_state(void *memory, clstm_state state)
     clstm_status clstm_stream_step(void *memory, const void *x, ptrdiff_t stride_x, void *y, ptrdiff_t stride_y)
 
-    clstm_status clstm_stack_step_size(const clstm_runtime *runtime, const clstm_stack *lstm, ptrdiff_t N,
+    clstm_status clstm_stack_step_size(const clstm_runtime *runtime, const clstm_stack *stack, ptrdiff_t N,
                                        size_t *scratch)
-    clstm_status clstm_stack_step(const clstm_runtime *runtime, const clstm_stack *lstm, ptrdiff_t N,
+    clstm_status clstm_stack_step(const clstm_runtime *runtime, const clstm_stack *stack, ptrdiff_t N,
                                   const clstm_weights *weights, const void *x, ptrdiff_t stride_x,
                                   clstm_state initial, clstm_state final, void *scratch)
 
@@ -194,11 +224,6 @@ cdef extern from "clstm.h" nogil:
 
     clstm_status clstm_adam(const clstm_runtime *runtime, clstm_dtype dtype, ptrdiff_t n,
                             const clstm_adam_options *options, void *w, const void *g, void *m, void *v)
-
-    ctypedef enum clstm_activation:
-        CLSTM_EXP
-        CLSTM_SIGMOID
-        CLSTM_TANH
 
     clstm_status clstm_activate(const clstm_runtime *runtime, clstm_dtype dtype, clstm_activation function,
                                 ptrdiff_t n, const void *x, void *y)

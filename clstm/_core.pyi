@@ -8,6 +8,7 @@ _Lengths = NDArray[np.intp]
 
 BACKENDS: tuple[str, ...]
 ACTIVATIONS: tuple[str, ...]
+CELLS: tuple[str, ...]
 POOLS: tuple[str, ...]
 
 def available_isas() -> list[str]: ...
@@ -35,9 +36,7 @@ class StackTape: ...
 class Stack:
     @property
     def parameters(self) -> int: ...
-    def __new__(
-        cls, dtype: str, input_size: int, hidden_size: int, num_layers: int, directions: int, bias: bool
-    ) -> Stack: ...
+    def __new__(cls, description: dict[str, Any]) -> Stack: ...
     def forward(
         self,
         flat: _Real,
@@ -64,15 +63,12 @@ class Stack:
         dc0: _Real | None,
         grads: list[_Real],
     ) -> None: ...
-    def step(self, flat: _Real, x: Any, state: Any, out: tuple[_Real, _Real] | None) -> tuple[_Real, _Real] | None: ...
+    def step(self, flat: _Real, x: Any, state: Any, out: Any) -> Any: ...
     def read_tape(
         self,
         tape: StackTape,
         index: int,
-        i: _Real | None,
-        f: _Real | None,
-        g: _Real | None,
-        o: _Real | None,
+        gates: list[_Real | None],
         c: _Real | None,
         h: _Real | None,
     ) -> None: ...

@@ -235,7 +235,12 @@ settings.threads = clstm_cpu_count()
 settings.blas.sgemm = settings.blas.dgemm = NULL
 
 BACKENDS = ("auto", "native", "blas")
-ACTIVATIONS = ("exp", "sigmoid", "tanh")
+# In the order of clstm_activation; the first is the cell's own, the last is for `activate` alone
+ACTIVATIONS = (
+    "usual", "sigmoid", "tanh", "relu", "hard_sigmoid", "hard_sigmoid_0.2", "identity", "centered_sigmoid_2",
+    "centered_sigmoid_1", "exp",
+)
+CELLS = ("lstm", "gru", "rnn")  # in the order of clstm_cell
 
 
 cdef clstm_runtime current() noexcept:

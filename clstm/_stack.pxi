@@ -1,4 +1,4 @@
-# LSTM over sequences: the sizes of a stack, which say where its parameters stand, and its tape.
+# Recurrent layers over sequences: the description of a stack, which says where its parameters stand, and its tape.
 
 @cython.final
 @cython.auto_pickle(False)
@@ -10,93 +10,132 @@ cdef class StackTape:
     cdef object stack, lengths, symbols, memory
 
 
+cdef enum:
+    MEMBERS = 5  # of clstm_weights and clstm_gradients: w_ih, w_hh, b, b_hn, peephole
+
+
 @cython.final
 cdef class Stack:
-    """The sizes of a stack of LSTM layers, which say where each parameter stands in one flat buffer.
+    """A stack of recurrent layers: its sizes and options, which say where each parameter stands in one flat buffer.
 
-    The order is w_ih, w_hh, b (if there is one) of each layer and direction, index l D + d.
+    The order is w_ih, w_hh, b, b_hn, peephole (those that there are) of each layer and direction, index l D + d.
     """
 
     cdef clstm_stack stack
     cdef Kind kind
-    cdef object dtype
-    cdef bint bias
+    cdef object dtype, description
+    cdef bint bias, has_c
+    cdef int gates
     cdef readonly Py_ssize_t parameters
+    cdef Py_ssize_t first[MEMBERS]  # elements of each member in the first layer, and in those above it
+    cdef Py_ssize_t upper[MEMBERS]
     cdef Scratch spare
     cdef object used_tape
 
-    def __cinit__(self, str dtype, Py_ssize_t input_size, Py_ssize_t hidden_size, Py_ssize_t num_layers,
-                  Py_ssize_t directions, bint bias):
-        self.kind = F32 if dtype == "float32" else F64
+    def __cinit__(self, dict description not None):
+        """`description` has the sizes and options by the names of clstm_stack, and `bias`; what is missing is usual."""
+        options = dict(description)
+        self.description = description
+        self.kind = F32 if options.pop("dtype") == "float32" else F64
         self.dtype = float32 if self.kind == F32 else float64
-        self.bias = bias
+        self.bias = options.pop("bias")
         self.stack.dtype = dtype_of(self.kind)
-        self.stack.input_size = input_size
-        self.stack.hidden_size = hidden_size
-        self.stack.num_layers = num_layers
-        self.stack.directions = directions
-        # As Python integers, which do not overflow
-        upper = (num_layers - 1) * (<object>directions * hidden_size)
-        rows = 4 * <object>hidden_size * directions
-        self.parameters = rows * (input_size + upper + num_layers * (<object>hidden_size + bias))
+        self.stack.input_size = options.pop("input_size")
+        self.stack.hidden_size = options.pop("hidden_size")
+        self.stack.num_layers = options.pop("num_layers")
+        self.stack.directions = options.pop("directions")
+        self.stack.cell = <clstm_cell><int>CELLS.index(options.pop("cell"))
+        self.stack.gate_activation = activation_of(options.pop("gate_activation", "usual"))
+        self.stack.candidate_activation = activation_of(options.pop("candidate_activation", "usual"))
+        self.stack.output_activation = activation_of(options.pop("output_activation", "usual"))
+        self.stack.clip = options.pop("clip", 0)
+        self.stack.cell_clip = options.pop("cell_clip", 0)
+        self.stack.gradient_clip = options.pop("gradient_clip", 0)
+        self.stack.peephole = options.pop("peephole", False)
+        self.stack.coupled = options.pop("coupled", False)
+        self.stack.no_forget = options.pop("no_forget", False)
+        if options:
+            raise ValueError(f"unknown options: {', '.join(options)}")
+        self.has_c = self.stack.cell == CLSTM_LSTM
+        self.gates = {
+            CLSTM_LSTM: 3 if self.stack.coupled or self.stack.no_forget else 4, CLSTM_GRU: 3, CLSTM_RNN: 1,
+        }[self.stack.cell]
+        directions = <object>self.stack.directions
+        first = self.counts_of(self.stack.input_size)
+        upper = self.counts_of(directions * self.stack.hidden_size)
+        self.parameters = directions * (sum(first) + (self.stack.num_layers - 1) * sum(upper))
+        for j in range(MEMBERS):
+            self.first[j], self.upper[j] = first[j], upper[j]
 
     def __reduce__(self):
-        dtype = "float32" if self.kind == F32 else "float64"
-        return Stack, (dtype, self.stack.input_size, self.stack.hidden_size, self.stack.num_layers,
-                          self.stack.directions, self.bias)
+        return Stack, (self.description,)
 
-    cdef Py_ssize_t width(self, Py_ssize_t k) noexcept nogil:
-        """The input size of the layer and direction with index k."""
-        return self.stack.input_size if k < self.stack.directions else self.stack.directions * self.stack.hidden_size
+    cdef Py_ssize_t count(self) noexcept nogil:
+        """Layers and directions."""
+        return self.stack.num_layers * self.stack.directions
+
+    cdef tuple counts_of(self, object width):
+        """Elements of the parameters of one layer and direction, by the size of its input; as Python integers, which do
+        not overflow."""
+        H = <object>self.stack.hidden_size
+        rows = self.gates * H
+        second = self.bias and self.stack.cell == CLSTM_GRU
+        peepholes = (self.gates - 1) * self.stack.peephole
+        return rows * width, rows * H, rows * self.bias, H * second, H * peepholes
+
+    cdef Py_ssize_t *counts(self, Py_ssize_t k) noexcept nogil:
+        """The same of the layer and direction with index k."""
+        return &self.first[0] if k < self.stack.directions else &self.upper[0]
+
+    cdef int find_weights(self, object flat, const void **weights) except -1:
+        """Where the parameters of each layer and direction stand: MEMBERS addresses each, NULL where there is none."""
+        cdef char *next = <char *>block(flat, "parameters", self.kind, self.parameters)
+        cdef Py_ssize_t k, j, size
+        for k in range(self.count()):
+            for j in range(MEMBERS):
+                size = self.counts(k)[j]
+                weights[k * MEMBERS + j] = next if size else NULL
+                next += size * itemsize_of(self.kind)
+        return 0
 
     cdef clstm_weights *weights(self, object flat) except NULL:
-        """The parameters of each layer and direction, to be given back to PyMem_Free."""
-        cdef Py_ssize_t count = self.stack.num_layers * self.stack.directions
-        cdef clstm_weights *weights = <clstm_weights *>PyMem_Malloc(count * sizeof(clstm_weights))
+        """The same, to be given back to PyMem_Free."""
+        cdef clstm_weights *weights = <clstm_weights *>PyMem_Malloc(self.count() * sizeof(clstm_weights))
         if weights == NULL:
             raise MemoryError
         try:
-            self.find_weights(flat, weights)
+            self.find_weights(flat, <const void **>weights)
         except BaseException:
             PyMem_Free(weights)
             raise
         return weights
 
-    cdef int find_weights(self, object flat, clstm_weights *weights) except -1:
-        """The same into an array of the caller."""
-        cdef char *next = <char *>block(flat, "parameters", self.kind, self.parameters)
-        cdef Py_ssize_t row = 4 * self.stack.hidden_size * itemsize_of(self.kind), k
-        for k in range(self.stack.num_layers * self.stack.directions):
-            weights[k].w_ih = next
-            next += row * self.width(k)
-            weights[k].w_hh = next
-            next += row * self.stack.hidden_size
-            weights[k].b = next if self.bias else NULL
-            next += row if self.bias else 0
-        return 0
-
     cdef clstm_gradients *gradients(self, list arrays) except NULL:
         """The same for gradients, each in an array of its own."""
-        cdef Py_ssize_t count = self.stack.num_layers * self.stack.directions
-        cdef Py_ssize_t row = 4 * self.stack.hidden_size, each = 2 + self.bias
-        if len(arrays) != count * each:
-            raise ValueError("grads: expected one array for each parameter")
-        cdef clstm_gradients *grads = <clstm_gradients *>PyMem_Malloc(count * sizeof(clstm_gradients))
+        cdef Py_ssize_t k, j, used = 0
+        cdef clstm_gradients *grads = <clstm_gradients *>PyMem_Malloc(self.count() * sizeof(clstm_gradients))
+        cdef void **members = <void **>grads
         if grads == NULL:
             raise MemoryError
-        cdef Py_ssize_t k
         try:
-            for k in range(count):
-                grads[k].w_ih = block(arrays[k * each], "grads", self.kind, row * self.width(k), True)
-                grads[k].w_hh = block(arrays[k * each + 1], "grads", self.kind, row * self.stack.hidden_size, True)
-                grads[k].b = block(arrays[k * each + 2], "grads", self.kind, row, True) if self.bias else NULL
+            for k in range(self.count()):
+                for j in range(MEMBERS):
+                    members[k * MEMBERS + j] = NULL
+                    if self.counts(k)[j]:
+                        if used == len(arrays):
+                            raise ValueError("grads: expected one array for each parameter")
+                        members[k * MEMBERS + j] = block(arrays[used], "grads", self.kind, self.counts(k)[j], True)
+                        used += 1
+            if used != len(arrays):
+                raise ValueError("grads: expected one array for each parameter")
         except BaseException:
             PyMem_Free(grads)
             raise
         return grads
 
     cdef clstm_state state(self, object h, object c, Py_ssize_t N, bint write) except *:
-        cdef Py_ssize_t size = self.stack.num_layers * self.stack.directions * N * self.stack.hidden_size
+        """h and c (L D, N, H), each an array or None; c is None where the cell has none."""
+        cdef Py_ssize_t size = self.count() * N * self.stack.hidden_size
         cdef clstm_state state
         state.h = block(h, "h", self.kind, size, write)
         state.c = block(c, "c", self.kind, size, write)
@@ -196,14 +235,14 @@ cdef class Stack:
         spare = None  # before more is asked for
         return memory(size)
 
-    def read_tape(self, StackTape tape not None, Py_ssize_t index, i, f, g, o, c, h):
-        """Writes the gates and states, (N, T, H) each, of one layer and direction."""
+    def read_tape(self, StackTape tape not None, Py_ssize_t index, list gates not None, c, h):
+        """Writes the gates and states, (N, T, H) each or None, of one layer and direction."""
         if tape.stack is not self:
             raise ValueError("tape: it is of another stack")
-        cdef Py_ssize_t size = tape.batch.N * tape.batch.T * self.stack.hidden_size
+        cdef Py_ssize_t size = tape.batch.N * tape.batch.T * self.stack.hidden_size, k
         cdef clstm_trace trace
-        trace.i, trace.f = block(i, "i", self.kind, size, True), block(f, "f", self.kind, size, True)
-        trace.g, trace.o = block(g, "g", self.kind, size, True), block(o, "o", self.kind, size, True)
+        for k in range(4):
+            trace.gates[k] = block(gates[k], "gates", self.kind, size, True) if k < len(gates) else NULL
         trace.c, trace.h = block(c, "c", self.kind, size, True), block(h, "h", self.kind, size, True)
         cdef void *tape_ = aligned(tape.memory)
         cdef clstm_status status
@@ -214,7 +253,7 @@ cdef class Stack:
     cdef double weight_bytes(self) noexcept nogil:
         """What a step of all layers reads, for one direction."""
         cdef double H = self.stack.hidden_size, width = self.stack.input_size + (2 * self.stack.num_layers - 1) * H
-        return 4 * H * width * itemsize_of(self.kind)
+        return self.gates * H * width * itemsize_of(self.kind)
 
     cdef Scratch take_scratch(self, size_t size):
         """The spare one if it is there, large enough and not much too large, otherwise a new one."""
@@ -232,36 +271,27 @@ cdef class Stack:
             scratch, self.spare = self.spare, scratch
 
     def step(self, flat, x, state, out):
-        """One step of a single layer; returns `out`, or for None a new (h, c). None if anything does not fit as it is.
+        """One step of a single layer; returns `out`, or for None a new state. None if anything does not fit as it is.
 
         The GIL is kept for short steps, see (d): here packing the weights costs as much as using them for ten rows.
         """
         cdef Rows x_ = rows(x, self.kind, self.stack.input_size)
         cdef Py_ssize_t N = x_.count, H = self.stack.hidden_size
         cdef clstm_state initial, final
-        if x_.data == NULL or x_.ndim != 2:
-            return None
         initial.h = initial.c = NULL
-        if state is not None and not (
-            type(state) is tuple and len(<tuple>state) == 2
-            and block_fits((<tuple>state)[0], self.kind, N, H, False, &initial.h)
-            and block_fits((<tuple>state)[1], self.kind, N, H, False, &initial.c)
-        ):
+        if x_.data == NULL or x_.ndim != 2 or not (state is None or self.state_fits(state, N, False, &initial)):
             return None
         if out is None:
-            out = empty((N, H), self.dtype), empty((N, H), self.dtype)
-        if not (
-            type(out) is tuple and len(<tuple>out) == 2
-            and block_fits((<tuple>out)[0], self.kind, N, H, True, &final.h)
-            and block_fits((<tuple>out)[1], self.kind, N, H, True, &final.c)
-            and not overlap(final.h, final.c, N * H * itemsize_of(self.kind))
-        ):
+            out = empty((N, H), self.dtype)
+            if self.has_c:
+                out = out, empty((N, H), self.dtype)
+        if not self.state_fits(out, N, True, &final):
             return None
         cdef clstm_runtime runtime = current()
         cdef clstm_weights weights
         cdef size_t size
         check(clstm_stack_step_size(&runtime, &self.stack, N, &size))  # also that there is one layer
-        self.find_weights(flat, &weights)
+        self.find_weights(flat, <const void **>&weights)
         cdef Scratch scratch = self.take_scratch(size)
         cdef clstm_status status
         if self.weight_bytes() * (N + 10) < 1 << 20:
@@ -274,6 +304,24 @@ cdef class Stack:
         self.give_back(scratch)
         check(status)
         return out
+
+    cdef bint state_fits(self, object state, Py_ssize_t N, bint write, clstm_state *found) noexcept:
+        """Whether a state, (h, c) or h alone, is of arrays (N, H) that the core can use as they are; and where."""
+        cdef Py_ssize_t H = self.stack.hidden_size
+        found.c = NULL
+        if not self.has_c:
+            return block_fits(state, self.kind, N, H, write, &found.h)
+        if not (type(state) is tuple and len(<tuple>state) == 2):
+            return False
+        return (
+            block_fits((<tuple>state)[0], self.kind, N, H, write, &found.h)
+            and block_fits((<tuple>state)[1], self.kind, N, H, write, &found.c)
+            and not (write and overlap(found.h, found.c, N * H * itemsize_of(self.kind)))
+        )
+
+
+cdef clstm_activation activation_of(str name) except *:
+    return <clstm_activation><int>ACTIVATIONS.index(name)
 
 
 cdef bint overlap(const void *a, const void *b, Py_ssize_t size) noexcept:

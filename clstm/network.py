@@ -10,8 +10,8 @@ import numpy as np
 from . import _arrays
 from .embedding import Embedding
 from .layer import CheckedGradients, Layer, Tape, look
-from .lstm import LSTM
 from .model_file import build, describe, shapes_of
+from .recurrent import RecurrentLayer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -149,8 +149,8 @@ class Network(Layer):
             if layer.output_size is not None:
                 width = layer.output_size
         self.output_size = width
-        # Then the LSTM takes the vectors as they stand in the embedding, see `Embedding._refer`
-        self._refers = type(self.layers[0]) is Embedding and len(self.layers) > 1 and type(self.layers[1]) is LSTM
+        # Then the recurrent layer takes the vectors as they stand in the embedding, see `Embedding._refer`
+        self._refers = type(self.layers[0]) is Embedding and len(self.layers) > 1 and reads_vectors(self.layers[1])
 
     def _follow_axes(self, k, layer):
         if layer.axes == "sequence" and (self.removes_time or self.axes == "step"):
@@ -359,6 +359,13 @@ class Network(Layer):
             with _in_layer(k, layer):
                 dy, dstate[k], _ = layer.backward(tapes[k], dy, dstate[k], own, **options)
         return dy, dstate, grads
+
+
+def reads_vectors(layer):
+    """Whether a layer takes `Vectors`: it is recurrent, and nobody has written its methods anew."""
+    return isinstance(layer, RecurrentLayer) and all(
+        getattr(type(layer), name) is getattr(RecurrentLayer, name) for name in ("forward", "infer", "backward")
+    )
 
 
 class _in_layer:

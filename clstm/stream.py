@@ -1,4 +1,4 @@
-"""Stream: an LSTM that takes one step at a time and remembers its state."""
+"""Stream: a recurrent layer that takes one step at a time and remembers its state."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from . import _arrays, _core
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from .lstm import LSTM, _State, _StateLike
+    from .recurrent import RecurrentLayer, _State, _StateLike
 
 
 class Stream:
-    """An LSTM that takes one step in each call, for data that come one after another.
+    """A recurrent layer that takes one step in each call, for data that come one after another.
 
-    ``lstm.stream()`` makes one. A step gives the same bits as the same step of the LSTM over the whole sequence, and
+    ``layer.stream()`` makes one. A step gives the same bits as the same step of the layer over the whole sequence, and
     allocates nothing: weights are packed, and all memory is prepared, when the stream is made.
 
     Parameters
     ----------
-    lstm : LSTM
+    layer : LSTM, GRU or RNN
         Of one direction: a stream cannot see the future.
     batch : int, default 1
         N, the rows of a step.
 
     Attributes
     ----------
-    lstm : LSTM
+    layer : LSTM, GRU or RNN
     batch : int
-    state : (h, c)
+    state : (h, c) or h
         State after the last step, copies (L, N, H) each. It can be set, as by `reset`.
 
     Raises
@@ -43,11 +43,11 @@ class Stream:
 
     Notes
     -----
-    **Weights** are read when the stream is made, and by `reload`. What is written into the parameters of the LSTM in
+    **Weights** are read when the stream is made, and by `reload`. What is written into the parameters of the layer in
     between, by training or by hand, does not reach the stream before `reload`. The instruction set and the number of
     threads are also those of the moment when the stream was made; the backend is always the native one.
 
-    **Threads.** Only one thread at a time may use a stream; several streams of one LSTM do not disturb each other.
+    **Threads.** Only one thread at a time may use a stream; several streams of one layer do not disturb each other.
     Steps that take more than some ten microseconds release the GIL.
 
     A stream can be neither copied nor pickled: make another one and set its state.
@@ -67,20 +67,20 @@ class Stream:
     True
     """
 
-    __slots__ = ("__weakref__", "_core", "batch", "lstm")
+    __slots__ = ("__weakref__", "_core", "batch", "layer")
 
-    def __init__(self, lstm: LSTM, batch: int = 1) -> None:
-        from .lstm import LSTM  # which imports this file
+    def __init__(self, layer: RecurrentLayer, batch: int = 1) -> None:
+        from .recurrent import RecurrentLayer  # which imports this file
 
-        if not isinstance(lstm, LSTM):
-            raise _arrays.wrong(TypeError, "lstm", "an LSTM", _arrays.kind(lstm))
-        if lstm.bidirectional:
+        if not isinstance(layer, RecurrentLayer):
+            raise _arrays.wrong(TypeError, "layer", "an LSTM, GRU or RNN", _arrays.kind(layer))
+        if layer.bidirectional:
             expected = "one with bidirectional=False (a stream cannot see the future)"
-            raise _arrays.wrong(ValueError, "lstm", expected, lstm)
-        self.lstm = lstm
+            raise _arrays.wrong(ValueError, "layer", expected, layer)
+        self.layer = layer
         self.batch = _arrays.size("batch", batch)
-        y = np.empty((self.batch, lstm.hidden_size), lstm.dtype)
-        self._core = _core.StackStream(lstm._core, lstm._flat, self.batch, y)
+        y = np.empty((self.batch, layer.hidden_size), layer.dtype)
+        self._core = _core.StackStream(layer._core, layer._flat, self.batch, y)
 
     def step(self, x: ArrayLike, out: np.ndarray | None = None) -> np.ndarray:
         """Takes one step.
@@ -88,9 +88,9 @@ class Stream:
         Parameters
         ----------
         x : array_like, (N, I), or (I,) if the batch is 1
-            A NumPy array of the LSTM's dtype whose last axis is contiguous is taken as it is, any other is converted.
+            A NumPy array of the layer's dtype whose last axis is contiguous is taken as it is, any other is converted.
         out : ndarray, (N, H), or (H,) if that is the form of x, optional
-            Where to write y: of the LSTM's dtype, its last axis contiguous. It may overlap x.
+            Where to write y: of the layer's dtype, its last axis contiguous. It may overlap x.
 
         Returns
         -------
@@ -103,17 +103,17 @@ class Stream:
 
     def _convert_and_step(self, x, out):
         """The same for arguments that do not fit as they are, or not at all."""
-        lstm, N = self.lstm, self.batch
-        x = _arrays.real("x", x, lstm.dtype)
+        layer, N = self.layer, self.batch
+        x = _arrays.real("x", x, layer.dtype)
         one_row = N == 1 and x.ndim == 1
         lead = () if one_row else (N,)
-        if x.shape != (*lead, lstm.input_size):
-            forms = f"shape ({N}, {lstm.input_size})" + (f" or ({lstm.input_size},)" if N == 1 else "")
+        if x.shape != (*lead, layer.input_size):
+            forms = f"shape ({N}, {layer.input_size})" + (f" or ({layer.input_size},)" if N == 1 else "")
             raise _arrays.wrong(ValueError, "x", forms, f"shape {x.shape}")
         x = _arrays.unit_stride(x)
         if out is None:
             return self._core.step(x)
-        _arrays.output("out", out, lstm.dtype, (*lead, lstm.hidden_size), strided=True)
+        _arrays.output("out", out, layer.dtype, (*lead, layer.hidden_size), strided=True)
         self._core.step(x, np.asarray(out))
         return out
 
@@ -122,31 +122,30 @@ class Stream:
 
         Parameters
         ----------
-        state : (h, c), each array_like (L, N, H), optional
+        state : (h, c) or h, each array_like (L, N, H), optional
             None, or a member that is None, is zeros.
         """
-        self._core.reset(*_arrays.state("state", state, self.lstm.dtype, self._state_shape()))
+        self._core.reset(*self.layer._members("state", state, self._state_shape()))
 
     @property
     def state(self) -> _State:
-        h = np.empty(self._state_shape(), self.lstm.dtype)
-        c = np.empty_like(h)
+        h, c = self.layer._new_state(self.batch)
         self._core.state(h, c)
-        return h, c
+        return self.layer._state(h, c)
 
     @state.setter
     def state(self, state: _StateLike | None) -> None:
         self.reset(state)
 
     def reload(self) -> None:
-        """Reads the parameters of the LSTM again; the state stays."""
-        self._core.reload(self.lstm._flat)
+        """Reads the parameters of the layer again; the state stays."""
+        self._core.reload(self.layer._flat)
 
     def _state_shape(self):
-        return self.lstm.num_layers, self.batch, self.lstm.hidden_size
+        return self.layer.num_layers, self.batch, self.layer.hidden_size
 
     def __repr__(self):
-        return f"Stream({self.lstm!r}, batch={self.batch})"
+        return f"Stream({self.layer!r}, batch={self.batch})"
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
         raise TypeError("a Stream cannot be copied or pickled: make another one and set its state")

@@ -100,6 +100,21 @@ void clstm_threads_stop(void);
 /* Worker threads that exist now, not counting callers. */
 int clstm_threads_running(void);
 
+/* Activations. USUAL is what the cell has in its paper: sigmoid for gates, tanh else. */
+typedef enum {
+    CLSTM_USUAL = 0,
+    CLSTM_SIGMOID,
+    CLSTM_TANH,
+    CLSTM_RELU,
+    CLSTM_HARD_SIGMOID,       /* x / 6 + 1/2 between 0 and 1: PyTorch, Keras 3 */
+    CLSTM_HARD_SIGMOID_FIFTH, /* x / 5 + 1/2 between 0 and 1: ONNX, Keras 2 */
+    CLSTM_IDENTITY,
+    CLSTM_CENTERED_SIGMOID_2, /* 4 sigmoid(x) - 2: g of Hochreiter and Schmidhuber 1997 */
+    CLSTM_CENTERED_SIGMOID_1, /* 2 sigmoid(x) - 1: their h */
+    CLSTM_EXP,                /* for clstm_activate only */
+    CLSTM_ACTIVATION_COUNT
+} clstm_activation;
+
 /* ---- arrays ---------------------------------------------------------------------------------------------------- */
 
 /* A batch of sequences, all T steps long or each of its own length. Row n has the steps 0 .. lengths[n]-1; what lies
@@ -122,25 +137,45 @@ typedef struct clstm_sequence {
 
 /* ---- LSTM ------------------------------------------------------------------------------------------------------ */
 
+/* Kinds of cells, with the G gates of their parameters in this order:
+ *
+ *     LSTM   i f g o, as above; or i g o if coupled or no_forget
+ *     GRU    r z n (Cho et al. 2014, in the form of PyTorch):
+ *            r = sigmoid(z_r)   z = sigmoid(z_z)   n = tanh(w_n x + b_n + r (u_n h_{t-1} + b_hn))
+ *            h_t = (1 - z) n + z h_{t-1}
+ *     RNN    one (Elman 1990): h_t = tanh(z)
+ */
+typedef enum { CLSTM_LSTM = 0, CLSTM_GRU, CLSTM_RNN, CLSTM_CELL_COUNT } clstm_cell;
+
 /* A stack of L layers in D directions. Layer l and direction d have index l D + d wherever arrays go over both. Layer
- * 0 reads x [I], layer l > 0 reads the D H outputs of layer l-1, forward direction first. */
+ * 0 reads x [I], layer l > 0 reads the D H outputs of layer l-1, forward direction first. What is 0 is the usual. */
 typedef struct clstm_stack {
     clstm_dtype dtype;
     ptrdiff_t input_size, hidden_size, num_layers, directions; /* I, H, L >= 1; D is 1 or 2 */
+    clstm_cell cell;
+    clstm_activation gate_activation, candidate_activation, output_activation; /* output: LSTM only */
+    /* Limits, or 0 for none: on the arguments of the gates' and the candidate's activations (ONNX "clip"), on the cell
+     * state (TensorFlow "cell_clip"), and on the gradients of those arguments (Graves 2013), by which the gradient is no
+     * longer exact. */
+    double clip, cell_clip, gradient_clip;
+    /* LSTM only. Peepholes: i and f also see p c_{t-1}, o sees p c_t (Gers and Schmidhuber 2000). Coupled: f = 1 - i
+     * (Greff et al. 2017). No forget gate: f = 1 (Hochreiter and Schmidhuber 1997); excludes coupled. */
+    int peephole, coupled, no_forget;
 } clstm_stack;
 
-/* Parameters of one layer and direction: w_ih [4H, I or D H], w_hh [4H,H], b [4H] (NULL: zero). Read during the call. */
+/* Parameters of one layer and direction: w_ih [G H, I or D H], w_hh [G H,H], b [G H] (NULL: zero), b_hn [H] of a GRU
+ * (NULL: zero), peephole [3,H] i f o, or [2,H] i o without a forget gate of its own. Read during the call. */
 typedef struct clstm_weights {
-    const void *w_ih, *w_hh, *b;
+    const void *w_ih, *w_hh, *b, *b_hn, *peephole;
 } clstm_weights;
 
-/* Their gradients, same shapes, accumulated; b may be NULL, the others not. */
+/* Their gradients, same shapes, accumulated; biases may be NULL. */
 typedef struct clstm_gradients {
-    void *w_ih, *w_hh, *b;
+    void *w_ih, *w_hh, *b, *b_hn, *peephole;
 } clstm_gradients;
 
 /* h and c of every layer and direction, each [L D, N, H] contiguous; a NULL member is zero when read and not wanted
- * when written. */
+ * when written. Only an LSTM has c. */
 typedef struct clstm_state {
     void *h, *c;
 } clstm_state;
@@ -176,9 +211,9 @@ clstm_status clstm_stack_backward(const clstm_runtime *runtime, const clstm_stac
 
 /* What happened inside: gates and states of one layer and direction (index l D + d), read from a tape that backward
  * has not used, in the order of time for both directions. Each pointer is [N,T,H] contiguous or NULL; zero beyond
- * lengths. */
+ * lengths. Gates are those of the parameters in their order (GRU: r z q n, with q = u_n h_{t-1} + b_hn; RNN: h_t). */
 typedef struct clstm_trace {
-    void *i, *f, *g, *o, *c, *h;
+    void *gates[4], *c, *h;
 } clstm_trace;
 clstm_status clstm_stack_read_tape(const clstm_stack *stack, const clstm_batch *batch, const void *tape,
                                    ptrdiff_t index, const clstm_trace *trace);
@@ -320,7 +355,6 @@ clstm_status clstm_adam(const clstm_runtime *runtime, clstm_dtype dtype, ptrdiff
 
 /* ---- activations, for tests and teaching ------------------------------------------------------------------------ */
 
-typedef enum { CLSTM_EXP = 0, CLSTM_SIGMOID, CLSTM_TANH } clstm_activation;
 /* y = f(x) by the kernels' own vector code, at most 3.5 ulp from the exact value; y may be x. */
 clstm_status clstm_activate(const clstm_runtime *runtime, clstm_dtype dtype, clstm_activation function, ptrdiff_t n,
                             const void *x, void *y);

@@ -10,6 +10,7 @@ import pytest
 from cases import MACHINES, settings
 
 import clstm
+from clstm import _core
 
 # The default finds the same examples on every machine; `--hypothesis-profile=explore` looks for new ones.
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
@@ -61,4 +62,11 @@ def machine(request):
     """Each instruction set with each backend."""
     isa, backend = request.param.split("-")
     with settings(isa, backend):
+        yield request.param
+
+
+@pytest.fixture(params=_core.available_isas())
+def isa(request):
+    """Each instruction set."""
+    with settings(request.param):
         yield request.param

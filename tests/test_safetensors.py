@@ -337,7 +337,7 @@ FOREIGN = {
     "layers as text": ({"config": {"layers": "LSTM"}}, "no list"),
     "empty layers": ({"config": {"layers": []}}, "expected 0 tensors, got 4"),
     "a layer without class": ({"config": {"layers": [{"config": {}}]}}, "described by its class and its config"),
-    "unknown layer": ({"layer__1__class": "GRU"}, "unknown class 'GRU'"),
+    "unknown layer": ({"layer__1__class": "Gru"}, "unknown class 'Gru'"),
     "unknown option": ({"layer__1__zoneout": 0.5}, "zoneout"),
     "huge hidden_size": (
         {"layer__1__hidden_size": HUGE},

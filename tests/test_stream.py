@@ -374,9 +374,9 @@ def test_bad_arrays_of_a_step_change_nothing():
 
 def test_what_no_stream_can_be_made_of():
     both = clstm.LSTM(3, 5, bidirectional=True, rng=0)
-    message = r"lstm: expected one with bidirectional=False \(a stream cannot see the future\), got LSTM\(3, 5, bidir"
+    message = r"layer: expected one with bidirectional=False \(a stream cannot see the future\), got LSTM\(3, 5, bidir"
     refuses(ValueError, message, both.stream)
-    refuses(TypeError, "lstm: expected an LSTM, got LSTMCell", clstm.Stream, clstm.LSTMCell(3, 5, rng=0))
+    refuses(TypeError, "layer: expected an LSTM, GRU or RNN, got LSTMCell", clstm.Stream, clstm.LSTMCell(3, 5, rng=0))
     refuses(ValueError, "batch: expected an int of at least 1, got 0", an_lstm().stream, 0)
     refuses(TypeError, r"batch: expected an int of at least 1, got 1.5 \(float\)", an_lstm().stream, 1.5)
     with pytest.raises(OverflowError, match="too large"):

@@ -15,6 +15,7 @@
 #ifndef CLSTM_ACTIVATIONS_H
 #define CLSTM_ACTIVATIONS_H
 
+#include "../clstm.h"
 #include "simd.h"
 
 #if CLSTM_X86
@@ -139,14 +140,45 @@ CLSTM_INLINE vec tanh_(vec x) {
     return (vec)((ivec)(numerator / fma_(w + w, c - h, numerator)) | ((ivec)x & sign));
 }
 
-/* The last vector may be part of one; a lane does not know its position, so that the bits are the same. */
-#define ACTIVATION_KERNEL(name)                                            \
-    static void name##_kernel(ptrdiff_t n, const real *x, real *y) {       \
-        for (; n >= V; n -= V, x += V, y += V) store(y, name##_(load(x))); \
-        if (n > 0) store_part(y, name##_(load_part(x, n)), n);             \
+/* A straight line between 0 and 1. */
+CLSTM_INLINE vec ramp(vec x, real slope) {
+    return min_(broadcast(1), max_(broadcast(0), fma_(x, broadcast(slope), broadcast((real)0.5))));
+}
+
+/* max_ gives the second if one is NaN. */
+CLSTM_INLINE vec activated(const clstm_activation kind, vec x) {
+    switch (kind) {
+    case CLSTM_SIGMOID: return sigmoid_(x);
+    case CLSTM_TANH: return tanh_(x);
+    case CLSTM_RELU: return max_(broadcast(0), x);
+    case CLSTM_HARD_SIGMOID: return ramp(x, (real)(1.0 / 6));
+    case CLSTM_HARD_SIGMOID_FIFTH: return ramp(x, (real)0.2);
+    case CLSTM_CENTERED_SIGMOID_2: return fma_(broadcast(4), sigmoid_(x), broadcast(-2));
+    case CLSTM_CENTERED_SIGMOID_1: return fma_(broadcast(2), sigmoid_(x), broadcast(-1));
+    case CLSTM_EXP: return exp_(x);
+    default: return x; /* the identity */
     }
-ACTIVATION_KERNEL(exp)
-ACTIVATION_KERNEL(sigmoid)
-ACTIVATION_KERNEL(tanh)
+}
+
+/* The derivative of an activation (but for exp) by its value y. */
+CLSTM_INLINE vec slope_at(const clstm_activation kind, vec y) {
+    const vec one = broadcast(1), zero = broadcast(0);
+    switch (kind) {
+    case CLSTM_SIGMOID: return y * (one - y);
+    case CLSTM_TANH: return fma_(-y, y, one);
+    case CLSTM_RELU: return masked(one, y > zero);
+    case CLSTM_HARD_SIGMOID: return masked(broadcast((real)(1.0 / 6)), (y > zero) & (y < one));
+    case CLSTM_HARD_SIGMOID_FIFTH: return masked(broadcast((real)0.2), (y > zero) & (y < one));
+    case CLSTM_CENTERED_SIGMOID_2: return fma_(y * broadcast((real)-0.25), y, one);
+    case CLSTM_CENTERED_SIGMOID_1: return broadcast((real)0.5) * fma_(-y, y, one);
+    default: return one;
+    }
+}
+
+/* The last vector may be part of one; a lane does not know its position, so that the bits are the same. */
+static void activate_kernel(clstm_activation kind, ptrdiff_t n, const real *x, real *y) {
+    for (; n >= V; n -= V, x += V, y += V) store(y, activated(kind, load(x)));
+    if (n > 0) store_part(y, activated(kind, load_part(x, n)), n);
+}
 
 #endif

@@ -10,10 +10,15 @@
 #include "pack.h"
 #include "product.h"
 #include "narrow.h"
-#include "gates.h"
-#include "gates_backward.h"
+#include "fused.h"
+#include "../cells/lstm.h"
+#include "../cells/gru.h"
+#include "../cells/rnn.h"
 #include "losses.h"
 #include "updates.h"
+
+static const struct cell_kernels *const all_cells[CLSTM_CELL_COUNT] = {
+    [CLSTM_LSTM] = &lstm_cell, [CLSTM_GRU] = &gru_cell, [CLSTM_RNN] = &rnn_cell};
 
 const struct kernels INSTANCE = {
     .lanes = V,
@@ -28,11 +33,9 @@ const struct kernels INSTANCE = {
     .add_rows = add_rows,
     .product = product_kernel,
     .narrow_product = narrow_product_kernel,
-    .gate_rows = gate_rows_kernel,
-    .gate_rows_backward = gate_rows_backward_kernel,
-    .exp = exp_kernel,
-    .sigmoid = sigmoid_kernel,
-    .tanh = tanh_kernel,
+    .fused = fused_kernel,
+    .cells = all_cells,
+    .activate = activate_kernel,
     .squared_error = squared_error_kernel,
     .softmax_error = softmax_error_kernel,
     .sum_of_squares = sum_of_squares_kernel,

@@ -7,11 +7,11 @@
  *     panel[k][j][lane],   j < vectors, lane < V (the lanes of one register)
  *
  * (where a tile takes a panel in slices, first all k of the first slice, then of the next: tile.h),
- * and panels follow each other; the last may have fewer vectors. In products the vectors are neighbours. For gates,
- * vector j of a panel is gate j (i f g o) of the same V units, so that the four pre-activations of a unit end in four
- * registers of one tile. Where H is no multiple of V, u < V units are left: their panel has the 4 u lanes i f g o,
- * u of each, side by side in as few vectors as hold them, and no vector is multiplied to be thrown away. If that takes
- * four vectors, the panel is a full one instead, with zeros in the lanes without a unit.
+ * and panels follow each other; the last may have fewer vectors. In products the vectors are neighbours. In the weights
+ * of a cell with G gates a panel is for `groups` vectors of units, and its lanes are those of the first gate, then those
+ * of the second ..: so the pre-activations of a unit end in the same tile. Where units are left that fill no panel, the
+ * lanes of their gates still stand side by side in as few vectors as hold them, and no vector is multiplied to be thrown
+ * away. If that takes as many vectors as a full panel, it is one, with zeros in the lanes without a unit.
  *
  * Promise 3. Every sum over k starts at its initial value and adds terms in the order of k, one fused multiply-add
  * each, whatever the height of the tile and the thread: an output row never depends on its neighbours.
@@ -22,12 +22,23 @@
 #include "../clstm.h"
 #include "../ground/real.h"
 
-enum { MAX_TERMS = 8, MAX_VECTORS = 4, MAX_ROWS = 6 }; /* terms of a sum; vectors of a panel; rows of a tile */
+enum {
+    MAX_TERMS = 8,
+    MAX_GATES = 4,
+    MAX_VECTORS = 6,
+    MAX_ROWS = 6
+}; /* terms of a sum; vectors of a panel; rows of a tile */
 
-/* The panels of a matrix: `full` of them with `vectors` vectors each, then one of `last` vectors unless that is 0. */
+/* Where `finish` finds the first sums of a gate that has two, behind the others. */
+enum { FIRST_SUMS = MAX_ROWS * MAX_VECTORS };
+
+/* The panels of a matrix: `full` of them with `vectors` vectors each, then one of `last` vectors unless that is 0. Those
+ * of a cell have `gates` times `groups` vectors; the last is for `units` units. */
 struct panels {
     ptrdiff_t full;
     int vectors, last;
+    int gates, groups;
+    ptrdiff_t units;
 };
 
 /* Panels [begin, end), in this order or from the end: results are the same, caches like the change. */
@@ -46,16 +57,16 @@ struct term {
     ptrdiff_t panel_stride; /* from one panel to the next, in elements */
 };
 
-/* C = bias + sum of terms, or C += sum of terms. Vector j of panel p has the columns from p panel_step + j vector_step
- * on; columns at or beyond `columns` are not written. Gate panels write pre-activations z for gate_rows, which finds
- * them where it needs them, but for the last panel not by gates. */
+/* C = bias + sum of terms, or C += sum of terms. Vector j of panel p has the columns from p panel_step + vector[j] on;
+ * columns at or beyond `columns` are not written. (Panels of a cell write pre-activations where `struct fused` starts from
+ * them, but for the last panel not by gates.) */
 struct product {
     ptrdiff_t rows; /* n */
     int terms;
     struct term term[MAX_TERMS];
     const real *bias; /* [panels][vectors][V], or NULL for zero */
     real *const *c;   /* [n] rows of C */
-    ptrdiff_t columns, panel_step, vector_step;
+    ptrdiff_t columns, panel_step, vector[MAX_VECTORS];
     struct panels panels;
     int accumulate; /* C += instead of C = */
 };
@@ -68,53 +79,61 @@ struct narrow_product {
     ptrdiff_t rows, columns, first; /* columns <= NARROW_COLUMNS, written from c[row][first] on */
     int terms;
     struct {
-        const real *const *rows; /* [n] */
-        const real *b;           /* [columns][runs run V] */
-        ptrdiff_t runs, run;     /* k is `runs` runs of `run` vectors in a row of A .. */
-        ptrdiff_t distance;      /* .. that start so many elements apart */
+        const real *const *rows;    /* [n] */
+        const real *b;              /* [columns][runs run V] */
+        ptrdiff_t runs, run;        /* k is `runs` runs of `run` vectors in a row of A .. */
+        ptrdiff_t start[MAX_GATES]; /* .. that start there */
     } term[2];
     real *const *c; /* [n] */
 };
 
-/* One time step of n rows: z = start + sum of terms, then the gates.
- *
- *     i, f, o = sigmoid(z_i, z_f, z_o)   g = tanh(z_g)   c = f c_prev + i g   h = o tanh(c)
- *
- * Rows of c, h are `ld` apart, rows of gates 4 ld; rows of z and gates are i f g o blocks of ld each; ld = padded(H). */
-struct gate_rows {
-    ptrdiff_t rows, hidden, ld;
-    const real *bias;     /* packed like a panel with k = 1; read when z is NULL */
-    real *const *z;       /* [n] start of the sums of each row, or NULL: start from bias */
-    struct panels panels; /* last = 0 if all are by gates, always so where a BLAS has made z */
-    real *gates;          /* out: i f g o, may be the rows of z; NULL: not wanted */
-    const real *c_prev;
-    real *c;        /* out, may be c_prev */
-    real *h;        /* out, must not be a row of a term */
-    real *const *y; /* out: a second copy of the first H elements of h, or NULL */
-    int terms;
-    struct term term[MAX_TERMS]; /* gate panels; behind the rest, which is read from fewer lines of the cache so */
+/* What `finish` gets: z of `rows` rows and `panels` panels, from row `row` and unit `unit` on. Vector g groups + u of a row
+ * and panel is gate g of vector u of its units; one row and panel is `apart` vectors behind the one before. */
+struct tile {
+    int rows, panels, groups, apart;
+    ptrdiff_t row, unit;
 };
 
-/* The gradient of gate_rows: dh is the gradient arriving through h_t from step t+1, dy the one from the layer above,
+/* Sums of products that a function takes over tile by tile, while they are in the nearest cache,
  *
- *     dh' = dh + dy     dc' = dc + dh' o (1 - tanh(c)^2)
- *     dz_i = dc' g i (1 - i)   dz_f = dc' c_prev f (1 - f)   dz_g = dc' i (1 - g^2)   dz_o = dh' tanh(c) o (1 - o)
- *     dc (of step t-1) = dc' f
+ *     z = start + sum of terms
  *
- * dh of the units in panels is the sum of the terms, dz of step t+1 times w_hh, and is written nowhere; of the units
- * from first_unit on, which go with the first panel, it is read from `dh`.
- */
-struct gate_rows_backward {
-    ptrdiff_t rows, hidden, ld;
+ * for n rows and the units of some panels: what a cell computes in one step, forward (z are pre-activations) and
+ * backward (one gate; z is the gradient of h). Cells extend this struct (cells/cell.h). */
+struct fused {
+    ptrdiff_t rows;
+    struct panels panels;
     int terms;
-    struct term term[4];
-    struct panels panels; /* of V product_vectors units */
-    ptrdiff_t first_unit; /* a multiple of V, H if there are none */
-    const real *dh;       /* [n][ld] */
-    real *gates;          /* in: i f g o; out: dz in the same places */
-    const real *c_prev, *c;
-    real *dc;              /* [n][ld] in: dc_t, out: dc_{t-1} */
-    const real *const *dy; /* [n] rows of H elements, or NULL for zero */
+    struct term term[MAX_TERMS];
+
+    /* Where sums start: at zero, unless there is one of these. Vector j of panel p starts at start[row] + p V groups +
+     * vector[j]. */
+    const real *bias;   /* packed like a panel with k = 1 */
+    real *const *start; /* [n] */
+    ptrdiff_t vector[MAX_VECTORS];
+
+    /* If a gate has two sums, that is the last gate: the first is ended before term `resume`, and handed over FIRST_SUMS
+     * behind the second, which starts from `second`, packed like a bias, with zeros for the other gates, or NULL for zero. */
+    int two_sums, resume;
+    const real *second;
+    ptrdiff_t second_vector[MAX_VECTORS]; /* where those of `start` stand; used without `second` */
+
+    /* Units from first_unit on, if there are any, are in no panel: their sums were computed before. They go with panel 0. */
+    ptrdiff_t first_unit, units;
+    const real *rest; /* [n] rows, rest_ld apart */
+    ptrdiff_t rest_ld;
+
+    void (*finish)(const struct fused *, const struct tile *, void *z);
+
+    /* What `finish` will read or write for each row and nobody has touched for a while: asked for before term `term`, so
+     * that it arrives during the sums, and not so much at once that the weights have to wait. */
+    int awaited;
+    struct awaited {
+        int term;
+        const real *base; /* rows `stride` apart, or NULL: */
+        ptrdiff_t stride;
+        const real *const *rows;
+    } await[MAX_GATES + 2];
 };
 
 /* Parameters of one update; all arrays have n elements. Formulas stand at clstm_sgd and clstm_adam in clstm.h. */
@@ -138,15 +157,17 @@ struct adam_update {
     real beta1, rest1, beta2, rest2, epsilon, step_size, root_scale, l2, decay;
 };
 
+struct cell_kernels; /* cells/cell.h */
+
 struct kernels {
     ptrdiff_t lanes;        /* V */
     ptrdiff_t product_rows; /* height of a full tile of `product`: the width of its packed A tiles */
     int product_vectors;    /* vectors in a full panel of `product` */
 
-    /* W [4H, k], rows in the order i f g o: rows become lanes, dst[p][k][j][lane] = W[j H + p V + lane][k], and in the
-     * panel of the last u < V units dst[p][k][j u + i] = W[j H + p V + i][k]; lanes left over hold 0. Only the panels p
-     * of the range, the first of them at dst. */
-    void (*pack_gates)(real *dst, const real *w, ptrdiff_t ldw, ptrdiff_t hidden, ptrdiff_t k, struct panel_range);
+    /* W [gates H, k], the rows of one gate after another: rows become lanes (see "Panels"), and lanes left over hold 0.
+     * Only the panels of the range, the first of them at dst. */
+    void (*pack_gates)(real *dst, const real *w, ptrdiff_t ldw, ptrdiff_t hidden, ptrdiff_t k, const struct panels *,
+                       struct panel_range);
     /* W [out, k]: neighbouring rows of W become neighbouring lanes; panels of product_vectors vectors. */
     void (*pack_rows)(real *dst, const real *w, ptrdiff_t ldw, ptrdiff_t out, ptrdiff_t k);
     /* B [k, columns]: columns are lanes already; panels of product_vectors vectors. */
@@ -155,8 +176,8 @@ struct kernels {
     void (*pack_piece)(real *dst, ptrdiff_t width, ptrdiff_t lane0, const real *const *rows, ptrdiff_t offset,
                        ptrdiff_t count, ptrdiff_t k);
 
-    /* W [4H, columns]: column j of dst = those of the four gates, each padded to whole vectors (struct narrow_product). */
-    void (*pack_narrow)(real *dst, const real *w, ptrdiff_t ldw, ptrdiff_t hidden, ptrdiff_t columns);
+    /* W [gates H, columns]: column j of dst = those of its gates, each padded to whole vectors (struct narrow_product). */
+    void (*pack_narrow)(real *dst, const real *w, ptrdiff_t ldw, int gates, ptrdiff_t hidden, ptrdiff_t columns);
     /* to[j][i] += from[i][j] for i < rows, j < columns; `from` must be readable up to whole vectors both ways. */
     void (*add_transposed)(real *to, ptrdiff_t ldto, const real *from, ptrdiff_t ldfrom, ptrdiff_t rows,
                            ptrdiff_t columns);
@@ -166,13 +187,11 @@ struct kernels {
 
     void (*product)(const struct product *, struct panel_range);
     void (*narrow_product)(const struct narrow_product *);
-    void (*gate_rows)(const struct gate_rows *, struct panel_range);
-    void (*gate_rows_backward)(const struct gate_rows_backward *, struct panel_range);
+    void (*fused)(const struct fused *, struct panel_range);
+    const struct cell_kernels *const *cells; /* [CLSTM_CELL_COUNT] */
 
-    /* Activations on plain arrays, for the tests and the tutorials; y may be x. */
-    void (*exp)(ptrdiff_t n, const real *x, real *y);
-    void (*sigmoid)(ptrdiff_t n, const real *x, real *y);
-    void (*tanh)(ptrdiff_t n, const real *x, real *y);
+    /* An activation on a plain array, for the tests and the tutorials; y may be x. */
+    void (*activate)(clstm_activation, ptrdiff_t n, const real *x, real *y);
 
     /* Sum over squared differences; gradient = scale (prediction - target). Sums are kept in double, in blocks, so
      * that they do not depend on the number of lanes used elsewhere. */
@@ -192,18 +211,32 @@ CLSTM_DECLARE_KERNELS(baseline)
 CLSTM_DECLARE_KERNELS(avx2)
 CLSTM_DECLARE_KERNELS(avx512)
 
-/* Vectors of V lanes that hold the four gates of `units` <= V units side by side. */
-static inline int gate_vectors(ptrdiff_t units, ptrdiff_t V) { return (int)((4 * units + V - 1) / V); }
+/* Vectors of units in a panel for so many gates: as many sums as fill the tiles of the instruction set. */
+static inline int groups_of(const struct kernels *kernels, int gates) {
+    const int vectors = kernels->product_vectors;
+    return gates == 1 ? vectors : gates == 3 && vectors == 2 ? 2 : vectors >= 2 * gates ? vectors / gates : 1;
+}
 
-static inline struct panels gate_panels(const struct kernels *kernels, ptrdiff_t hidden) {
-    const ptrdiff_t V = kernels->lanes;
-    const int last = gate_vectors(hidden % V, V);
-    return last == 4 ? (struct panels){hidden / V + 1, 4, 0} : (struct panels){hidden / V, 4, last};
+static inline struct panels gate_panels(const struct kernels *kernels, int gates, ptrdiff_t hidden) {
+    const int groups = groups_of(kernels, gates), vectors = gates * groups;
+    const ptrdiff_t V = kernels->lanes, full = hidden / (groups * V), units = hidden % (groups * V);
+    const int last = (int)((gates * units + V - 1) / V);
+    return last == vectors ? (struct panels){full + 1, vectors, 0, gates, groups, 0}
+                           : (struct panels){full, vectors, last, gates, groups, units};
 }
 
 static inline struct panels product_panels(const struct kernels *kernels, ptrdiff_t columns) {
     const ptrdiff_t V = kernels->lanes, width = kernels->product_vectors * V;
-    return (struct panels){columns / width, kernels->product_vectors, (int)((columns % width + V - 1) / V)};
+    return (struct panels){columns / width,          kernels->product_vectors, (int)((columns % width + V - 1) / V), 1,
+                           kernels->product_vectors, columns % width};
+}
+
+/* Columns of C that stand side by side. */
+static inline void set_columns(struct product *product, const struct kernels *kernels, ptrdiff_t columns) {
+    product->columns = columns;
+    product->panels = product_panels(kernels, columns);
+    product->panel_step = kernels->product_vectors * kernels->lanes;
+    for (int j = 0; j < kernels->product_vectors; j++) product->vector[j] = j * kernels->lanes;
 }
 
 static inline ptrdiff_t panel_count(struct panels panels) { return panels.full + (panels.last > 0); }

@@ -26,7 +26,7 @@ CLSTM_INLINE void narrow_tile(const struct narrow_product *s, const int R, const
         const ptrdiff_t width = s->term[i].runs * s->term[i].run * V;
         const real *b = s->term[i].b + column * width;
         for (ptrdiff_t run = 0; run < s->term[i].runs; run++) {
-            const ptrdiff_t start = run * s->term[i].distance;
+            const ptrdiff_t start = s->term[i].start[run];
             for (ptrdiff_t k = 0; k < s->term[i].run; k++, b += V) {
                 CLSTM_UNROLL for (int r = 0; r < R; r++) {
                     const vec a = load(s->term[i].rows[row + r] + start + k * V);
@@ -66,10 +66,10 @@ static void narrow_product_kernel(const struct narrow_product *s) {
     }
 }
 
-static void pack_narrow(real *dst, const real *w, ptrdiff_t ldw, ptrdiff_t hidden, ptrdiff_t columns) {
+static void pack_narrow(real *dst, const real *w, ptrdiff_t ldw, int gates, ptrdiff_t hidden, ptrdiff_t columns) {
     const ptrdiff_t run = (hidden + V - 1) / V * V;
     for (ptrdiff_t column = 0; column < columns; column++)
-        for (int gate = 0; gate < 4; gate++, dst += run)
+        for (int gate = 0; gate < gates; gate++, dst += run)
             for (ptrdiff_t unit = 0; unit < run; unit++)
                 dst[unit] = unit < hidden ? w[(gate * hidden + unit) * ldw + column] : 0;
 }

@@ -54,15 +54,15 @@ static void pack_panel(real *panel, const real *const *rows, ptrdiff_t k, int ve
 }
 
 static void pack_gates(real *dst, const real *w, ptrdiff_t ldw, ptrdiff_t hidden, ptrdiff_t k,
-                       struct panel_range range) {
-    const real *rows[4 * V];
+                       const struct panels *panels, struct panel_range range) {
+    const real *rows[MAX_VECTORS * V];
     for (ptrdiff_t panel = range.begin; panel < range.end; panel++) {
-        const ptrdiff_t unit = panel * V, units = hidden - unit < V ? hidden - unit : V;
-        const int vectors = gate_vectors(units, V);
-        const ptrdiff_t apart = vectors < 4 ? units : V; /* lanes from gate to gate */
+        const ptrdiff_t unit = panel * panels->groups * V, left = hidden - unit;
+        const ptrdiff_t apart = panel < panels->full ? panels->groups * V : left; /* lanes from gate to gate */
+        const int vectors = panel < panels->full ? panels->vectors : panels->last;
         for (ptrdiff_t lane = 0; lane < vectors * V; lane++) {
-            const ptrdiff_t gate = lane / apart, row = gate * hidden + unit + lane % apart;
-            rows[lane] = gate < 4 && lane % apart < units ? w + row * ldw : NULL;
+            const ptrdiff_t gate = lane / apart, inside = lane % apart;
+            rows[lane] = gate < panels->gates && inside < left ? w + (gate * hidden + unit + inside) * ldw : NULL;
         }
         pack_panel(dst, rows, k, vectors);
         dst += k * vectors * V;

@@ -12,12 +12,12 @@ static void write_part(real *c, const real *sum, ptrdiff_t count, int accumulate
 
 CLSTM_INLINE void write_tile(const struct product *s, vec sums[MAX_ROWS][PRODUCT_VECTORS], const int R, const int P,
                              const struct slice slice, ptrdiff_t row, ptrdiff_t panel) {
-    const ptrdiff_t first = panel * s->panel_step + slice.first * s->vector_step;
-    if (first + (P - 1) * s->panel_step + (slice.vectors - 1) * s->vector_step + V <= s->columns) {
+    const ptrdiff_t first = panel * s->panel_step, *vector = s->vector + slice.first;
+    if (first + (P - 1) * s->panel_step + vector[slice.vectors - 1] + V <= s->columns) {
         CLSTM_UNROLL for (int r = 0; r < R; r++) {
             CLSTM_UNROLL for (int p = 0; p < P; p++) {
                 CLSTM_UNROLL for (int j = 0; j < slice.vectors; j++) {
-                    real *c = s->c[row + r] + first + p * s->panel_step + j * s->vector_step;
+                    real *c = s->c[row + r] + first + p * s->panel_step + vector[j];
                     store(c, s->accumulate ? load(c) + sums[r * P + p][j] : sums[r * P + p][j]);
                 }
             }
@@ -30,7 +30,7 @@ CLSTM_INLINE void write_tile(const struct product *s, vec sums[MAX_ROWS][PRODUCT
     }
     for (int i = 0; i < R * P; i++)
         for (int j = 0; j < slice.vectors; j++) {
-            const ptrdiff_t column = first + i % P * s->panel_step + j * s->vector_step;
+            const ptrdiff_t column = first + i % P * s->panel_step + vector[j];
             write_part(s->c[row + i / P] + column, lanes[i][j], s->columns - column, s->accumulate);
         }
 }
@@ -38,10 +38,10 @@ CLSTM_INLINE void write_tile(const struct product *s, vec sums[MAX_ROWS][PRODUCT
 /* Asks for the places of the results: they arrive during the sums. */
 CLSTM_INLINE void prefetch_results(const struct product *s, const int R, const int P, const struct slice slice,
                                    ptrdiff_t row, ptrdiff_t panel) {
-    const ptrdiff_t first = panel * s->panel_step + slice.first * s->vector_step;
+    const ptrdiff_t first = panel * s->panel_step, *vector = s->vector + slice.first;
     CLSTM_UNROLL for (int i = 0; i < R * P; i++) {
         CLSTM_UNROLL for (int j = 0; j < slice.vectors; j++) {
-            __builtin_prefetch(s->c[row + i / P] + first + i % P * s->panel_step + j * s->vector_step, 1);
+            __builtin_prefetch(s->c[row + i / P] + first + i % P * s->panel_step + vector[j], 1);
         }
     }
 }
@@ -74,10 +74,18 @@ TILES(PRODUCT_TILE, 1)
 TILES(PRODUCT_TILE, 2)
 TILES(PRODUCT_TILE, 3)
 TILES(PRODUCT_TILE, 4)
+#if PRODUCT_VECTORS == 2
+TILES(PRODUCT_TILE, 5)
+TILES(PRODUCT_TILE, 6)
+#endif
 
 /* [vectors - 1][rows - 1] */
-static product_tile_function *const product_tiles[MAX_VECTORS][PRODUCT_ROWS] = {
-    TILE_NAMES(product_tile, 1), TILE_NAMES(product_tile, 2), TILE_NAMES(product_tile, 3), TILE_NAMES(product_tile, 4)};
+static product_tile_function *const product_tiles[PANEL_WIDTHS][PRODUCT_ROWS] = {
+    TILE_NAMES(product_tile, 1), TILE_NAMES(product_tile, 2), TILE_NAMES(product_tile, 3), TILE_NAMES(product_tile, 4),
+#if PRODUCT_VECTORS == 2
+    TILE_NAMES(product_tile, 5), TILE_NAMES(product_tile, 6),
+#endif
+};
 
 /* A single row takes several full panels at once (tile.h, PANELS_AT_ONCE). */
 CLSTM_NOINLINE void product_single_row(const struct product *s, ptrdiff_t panel) {

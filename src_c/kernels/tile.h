@@ -41,6 +41,9 @@ CLSTM_INLINE void add_term(vec sums[MAX_ROWS][PRODUCT_VECTORS], const int R, con
     }
 }
 
+/* Vectors of the widest panel. */
+enum { PANEL_WIDTHS = PRODUCT_VECTORS == 2 ? 6 : 4 };
+
 /* The slices of panels of WIDTH vectors. */
 #define FOR_EACH_SLICE(slice, WIDTH)                                                               \
     CLSTM_UNROLL for (struct slice slice = {0, WIDTH < PRODUCT_VECTORS ? WIDTH : PRODUCT_VECTORS}; \

@@ -96,17 +96,14 @@ static void dense_product(const struct dense *it, const struct dense_worker *wor
                           ptrdiff_t columns, const real *bias) {
     const struct kernels *kernels = it->kernels;
     const ptrdiff_t panel = kernels->product_vectors * kernels->lanes;
-    const struct product product = {
+    struct product product = {
         .rows = rows,
         .terms = 1,
         .term = {{(const real *const *)worker->from, 0, 1, k, it->panels, k * panel}},
         .bias = bias,
         .c = worker->to,
-        .columns = columns,
-        .panel_step = panel,
-        .vector_step = kernels->lanes,
-        .panels = product_panels(kernels, columns),
     };
+    set_columns(&product, kernels, columns);
     kernels->product(&product, all_panels(product.panels));
 }
 
@@ -175,7 +172,7 @@ static struct outer outer_of(const struct dense *it) {
 static void add_dense(const struct dense *it) {
     const struct outer outer = outer_of(it);
     outer_add_columns(&outer, it->dw, it->in, 0);
-    outer_add_ones(&outer, it->db, it->in);
+    outer_add_ones(&outer, it->db, it->in, 0, it->out);
 }
 
 static void backward_task(void *context, ptrdiff_t task, int index) {

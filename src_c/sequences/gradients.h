@@ -20,11 +20,12 @@ struct backward_layer {
     struct reverse_pass pass[2];
     struct located dx; /* gradient of the layer's input in the order of time; base NULL: not wanted */
     struct backward_worker *worker;
-    ptrdiff_t blocks; /* of rows, per direction */
-    struct outer_shares shares;
-    ptrdiff_t s0, s1;   /* the chunks of steps at hand */
-    ptrdiff_t q0, q1;   /* rows of which dx is wanted now, */
-    ptrdiff_t dx_tasks; /* in so many equal parts */
+    ptrdiff_t blocks;              /* of rows, per direction */
+    int outers;                    /* products that give the gradients of the weights .. */
+    struct outer_shares shares[2]; /* .. and their shares */
+    ptrdiff_t s0, s1;              /* the chunks of steps at hand */
+    ptrdiff_t q0, q1;              /* rows of which dx is wanted now, */
+    ptrdiff_t dx_tasks;            /* in so many equal parts */
     /* Of a layer that reads symbols: */
     ptrdiff_t symbol_parts;            /* parts of dz whose sums by symbol are tasks; 0 for other layers */
     struct outer_shares symbol_shares; /* of the gradient of w_ih */
@@ -37,12 +38,35 @@ static int batched_threads(const struct shape *shape, const struct plan *plan, p
 }
 
 static struct outer_shares shares_of(const struct shape *shape, ptrdiff_t columns, int threads) {
-    if (shape->blas) return (struct outer_shares){4 * shape->H, columns, 4 * shape->H, columns};
-    return outer_shares_of(shape->kernels, 4 * shape->H, columns, threads);
+    const ptrdiff_t height = shape->cell.gates * shape->H;
+    if (shape->blas) return (struct outer_shares){height, columns, height, columns};
+    return outer_shares_of(shape->kernels, height, columns, threads);
 }
 
-static struct outer_shares weight_shares(const struct shape *shape, const struct plan *plan, ptrdiff_t layer) {
-    return shares_of(shape, step_width(shape, layer) + shape->H + 1, batched_threads(shape, plan, layer));
+/* The gradients of a layer's weights are one product, dz times input, h and one, or two where a gate has different dz for
+ * the input and for h. Their columns: */
+static int weight_outers(const struct shape *shape, ptrdiff_t layer, ptrdiff_t columns[2]) {
+    const ptrdiff_t width = step_width(shape, layer), H = shape->H;
+    const int outers = shape->cell.two_sums ? 2 : 1;
+    columns[0] = outers == 2 ? width + 1 : width + H + 1;
+    columns[1] = outers == 2 ? H + 1 : 0;
+    return outers;
+}
+
+/* As many columns as that of any layer. */
+static ptrdiff_t most_columns(const struct shape *shape, int outer) {
+    ptrdiff_t first[2], upper[2];
+    weight_outers(shape, 0, first);
+    weight_outers(shape, shape->L > 1 ? 1 : 0, upper); /* layers above the first are all alike */
+    return first[outer] > upper[outer] ? first[outer] : upper[outer];
+}
+
+static int weight_shares(const struct shape *shape, const struct plan *plan, ptrdiff_t layer,
+                         struct outer_shares shares[2]) {
+    ptrdiff_t columns[2];
+    const int outers = weight_outers(shape, layer, columns);
+    for (int i = 0; i < outers; i++) shares[i] = shares_of(shape, columns[i], batched_threads(shape, plan, layer));
+    return outers;
 }
 
 static struct outer_shares symbol_shares(const struct shape *shape, const struct plan *plan) {
@@ -55,64 +79,110 @@ static struct outer_shares larger_shares(struct outer_shares a, struct outer_sha
 
 /* As large as those of any product. */
 static struct outer_shares largest_shares(const struct shape *shape, const struct plan *plan) {
-    const ptrdiff_t last = shape->L > 1 ? 1 : 0; /* layers above the first are all alike */
-    const struct outer_shares found = larger_shares(weight_shares(shape, plan, 0), weight_shares(shape, plan, last));
-    return shape->symbols ? larger_shares(found, symbol_shares(shape, plan)) : found;
+    struct outer_shares found = shape->symbols ? symbol_shares(shape, plan) : (struct outer_shares){0};
+    for (ptrdiff_t layer = 0; layer < shape->L && layer < 2; layer++) {
+        struct outer_shares shares[2];
+        const int outers = weight_shares(shape, plan, layer, shares);
+        for (int i = 0; i < outers; i++) found = larger_shares(found, shares[i]);
+    }
+    return found;
 }
 
 /* ---- gradients of the weights ---- */
 
 /* The dz of one direction on the tape, in the order of its steps. */
 static struct located dz_located(const struct reverse_pass *pass) {
-    return at_packed(pass->tape.gates, 4 * pass->shape->ld, pass->reverse);
+    return at_packed(pass->tape.blocks, pass->shape->row, pass->reverse);
 }
 
 /* For each flat index q: dz, and what was multiplied with it: the input's segments and h of the step before. */
-static void find_outer(const void *source, ptrdiff_t q0, ptrdiff_t n, real **left, real **right[OUTER_SEGMENTS]) {
-    const struct reverse_pass *pass = source;
-    const struct plan *plan = pass->plan;
-    const ptrdiff_t ld = pass->shape->ld;
+static void find_left(const struct reverse_pass *pass, ptrdiff_t q0, ptrdiff_t n, real **left) {
     const struct located dz = dz_located(pass);
-    const int segments = pass->input.segments;
-    for (struct walk at = walk_from(plan, q0, q0 + n); at.q < at.end; walk_on(&at, plan)) {
-        const ptrdiff_t i = at.q - q0;
-        real **h = right[segments] + i;
-        find_rows(&dz, plan, pass->reverse, at.s, at.r, at.n, left + i);
-        for (int k = 0; k < segments; k++)
-            find_rows(&pass->input.segment[k], plan, pass->reverse, at.s, at.r, at.n, right[k] + i);
-        for (ptrdiff_t r = 0; r < at.n; r++) h[r] = pass->tape.h + (slot_of(plan, at.s) + at.r + r) * ld;
-    }
+    for (struct walk at = walk_from(pass->plan, q0, q0 + n); at.q < at.end; walk_on(&at, pass->plan))
+        find_rows(&dz, pass->plan, pass->reverse, at.s, at.r, at.n, left + at.q - q0);
+}
+
+static void find_inputs(const struct reverse_pass *pass, ptrdiff_t q0, ptrdiff_t n, real **right[OUTER_SEGMENTS]) {
+    for (struct walk at = walk_from(pass->plan, q0, q0 + n); at.q < at.end; walk_on(&at, pass->plan))
+        for (int k = 0; k < pass->input.segments; k++)
+            find_rows(&pass->input.segment[k], pass->plan, pass->reverse, at.s, at.r, at.n, right[k] + at.q - q0);
+}
+
+static void find_h(const struct reverse_pass *pass, ptrdiff_t q0, ptrdiff_t n, real **h) {
+    const struct plan *plan = pass->plan;
+    for (struct walk at = walk_from(plan, q0, q0 + n); at.q < at.end; walk_on(&at, plan))
+        for (ptrdiff_t r = 0; r < at.n; r++)
+            h[at.q - q0 + r] = pass->tape.h + (slot_of(plan, at.s) + at.r + r) * pass->shape->ld;
+}
+
+static void find_both(const void *source, ptrdiff_t q0, ptrdiff_t n, real **left, real **right[OUTER_SEGMENTS]) {
+    const struct reverse_pass *pass = source;
+    find_left(pass, q0, n, left);
+    find_inputs(pass, q0, n, right);
+    find_h(pass, q0, n, right[pass->input.segments]);
+}
+
+static void find_of_input(const void *source, ptrdiff_t q0, ptrdiff_t n, real **left, real **right[OUTER_SEGMENTS]) {
+    find_left(source, q0, n, left);
+    find_inputs(source, q0, n, right);
+}
+
+static void find_of_h(const void *source, ptrdiff_t q0, ptrdiff_t n, real **left, real **right[OUTER_SEGMENTS]) {
+    find_left(source, q0, n, left);
+    find_h(source, q0, n, right[0]);
 }
 
 /* The gradient of some columns of the weights, whose segments the caller sets. */
-static struct outer gates_outer(const struct reverse_pass *pass) {
-    return (struct outer){
-        .kernels = pass->shape->kernels,
-        .blocks = 4,
-        .width = pass->shape->H,
-        .ld = pass->shape->ld,
+static struct outer gates_outer(const struct reverse_pass *pass, const int block[MAX_GATES], real *sums) {
+    const struct shape *shape = pass->shape;
+    struct outer outer = {
+        .kernels = shape->kernels,
+        .blocks = shape->cell.gates,
+        .width = shape->H,
         .source = pass,
-        .sums = pass->sums,
-        .panel = outer_panel_width(pass->shape->kernels, pass->shape->blas, 4 * pass->shape->H),
+        .sums = sums,
+        .panel = outer_panel_width(shape->kernels, shape->blas, shape->cell.gates * shape->H),
     };
+    for (int gate = 0; gate < shape->cell.gates; gate++) outer.block[gate] = block[gate] * shape->ld;
+    return outer;
 }
 
-static struct outer outer_of(const struct reverse_pass *pass) {
-    struct outer outer = gates_outer(pass);
-    outer.segments = pass->input.segments + 1;
-    outer.find = find_outer;
-    for (int i = 0; i < pass->input.segments; i++) outer.segment_width[i] = pass->input.width[i];
-    outer.segment_width[pass->input.segments] = pass->shape->H;
+/* Product `index` of those for the gradients of the weights. */
+static struct outer outer_of(const struct reverse_pass *pass, int index) {
+    const struct cell *cell = &pass->shape->cell;
+    struct outer outer = gates_outer(pass, index ? cell->h_block : cell->x_block, pass->sums[index]);
+    outer.find = !cell->two_sums ? find_both : index ? find_of_h : find_of_input;
+    for (int i = 0; index == 0 && i < pass->input.segments; i++)
+        outer.segment_width[outer.segments++] = pass->input.width[i];
+    if (index || !cell->two_sums) outer.segment_width[outer.segments++] = pass->shape->H;
     return outer;
 }
 
 static void add_weights(const struct reverse_pass *pass) {
-    const struct outer outer = outer_of(pass);
-    const ptrdiff_t width = input_width(&pass->input), H = pass->shape->H;
+    const struct outer outer = outer_of(pass, 0);
+    const ptrdiff_t width = input_width(&pass->input), H = pass->shape->H, M = outer_height(&outer);
     if (pass->plan->rows == 0) return;
     outer_add_columns(&outer, pass->grads->w_ih, width, 0);
-    outer_add_columns(&outer, pass->grads->w_hh, H, width);
-    outer_add_ones(&outer, pass->grads->b, width + H);
+    if (pass->shape->cell.two_sums) {
+        const struct outer second = outer_of(pass, 1);
+        outer_add_ones(&outer, pass->grads->b, width, 0, M);
+        outer_add_columns(&second, pass->grads->w_hh, H, 0);
+        outer_add_ones(&second, pass->grads->b_hn, H, M - H, M);
+    } else {
+        outer_add_columns(&outer, pass->grads->w_hh, H, width);
+        outer_add_ones(&outer, pass->grads->b, width + H, 0, M);
+    }
+}
+
+/* Over the rows, in their order. */
+static void add_peepholes(const struct reverse_pass *pass) {
+    const ptrdiff_t rows = pass->shape->cell.form.peephole, H = pass->shape->H, ld = pass->shape->ld;
+    for (ptrdiff_t r = 0; r < pass->plan->N; r++)
+        for (ptrdiff_t row = 0; row < rows; row++) {
+            real *restrict sum = (real *)pass->grads->peephole + row * H;
+            const real *restrict own = pass->dpeephole + (r * rows + row) * ld;
+            for (ptrdiff_t unit = 0; unit < H; unit++) sum[unit] += own[unit];
+        }
 }
 
 /* ---- gradients by symbol ---- */
@@ -122,13 +192,13 @@ static void find_symbol_outer(const void *source, ptrdiff_t q0, ptrdiff_t n, rea
                               real **right[OUTER_SEGMENTS]) {
     const struct reverse_pass *pass = source;
     for (ptrdiff_t i = 0; i < n; i++) {
-        left[i] = pass->by_symbol + (q0 + i) * 4 * pass->shape->ld;
+        left[i] = pass->by_symbol + (q0 + i) * pass->shape->row;
         right[0][i] = pass->vectors.base + (q0 + i) * pass->vectors.stride_t;
     }
 }
 
 static struct outer symbol_outer_of(const struct reverse_pass *pass) {
-    struct outer outer = gates_outer(pass);
+    struct outer outer = gates_outer(pass, pass->shape->cell.x_block, pass->sums[0]);
     outer.segments = 1;
     outer.segment_width[0] = pass->shape->I;
     outer.find = find_symbol_outer;
@@ -138,7 +208,7 @@ static struct outer symbol_outer_of(const struct reverse_pass *pass) {
 /* Adds elements [begin, end) of the dz of the steps [s0, s1) to those of their symbols. */
 static void add_to_symbols(const struct reverse_pass *pass, struct backward_worker *worker, ptrdiff_t s0, ptrdiff_t s1,
                            ptrdiff_t begin, ptrdiff_t end) {
-    const ptrdiff_t width = 4 * pass->shape->ld;
+    const ptrdiff_t width = pass->shape->row;
     for (ptrdiff_t s = s0; s < s1; s++) {
         const ptrdiff_t n = pass->plan->alive[s];
         find_symbols(pass->shape, pass->plan, pass->reverse, s, 0, n, pass->by_symbol, width, worker->c);
@@ -170,11 +240,8 @@ static void dx_native(const struct backward_layer *layer, struct backward_worker
     struct product product = {
         .rows = n,
         .c = worker->c,
-        .columns = wide,
-        .panel_step = kernels->product_vectors * kernels->lanes,
-        .vector_step = kernels->lanes,
-        .panels = product_panels(kernels, wide),
     };
+    set_columns(&product, kernels, wide);
     for (int d = 0; d < shape->D; d++)
         product.terms += add_reverse_terms(product.term + product.terms, shape, weights[d], dz[d]);
     kernels->product(&product, all_panels(product.panels));
@@ -193,8 +260,8 @@ static void dx_blas(const struct backward_layer *layer, struct backward_worker *
     for (int d = 0; d < shape->D; d++)
         for (ptrdiff_t q0 = 0; q0 < plan->rows; q0 += CHUNK) {
             const ptrdiff_t n = plan->rows - q0 < CHUNK ? plan->rows - q0 : CHUNK;
-            gates_times_blas(shape, n, width, layer->pass[d].tape.gates + q0 * 4 * shape->ld,
-                             layer->pass[d].weights->w_ih, 0, worker->dx, width);
+            gates_times_blas(shape, n, width, layer->pass[d].tape.blocks + q0 * shape->row,
+                             layer->pass[d].weights->w_ih, shape->cell.x_block, 0, worker->dx, width);
             for (struct walk at = walk_from(plan, q0, q0 + n); at.q < at.end; walk_on(&at, plan))
                 find_rows(&layer->dx, plan, d, at.s, at.r, at.n, worker->c + at.q - q0);
             for (ptrdiff_t i = 0; i < n; i++)
@@ -206,7 +273,9 @@ static void dx_blas(const struct backward_layer *layer, struct backward_worker *
 /* ---- tasks ---- */
 
 static ptrdiff_t weight_tasks(const struct backward_layer *layer) {
-    return outer_tasks(&layer->shares) * layer->shape->D;
+    ptrdiff_t tasks = 0;
+    for (int i = 0; i < layer->outers; i++) tasks += outer_tasks(&layer->shares[i]);
+    return tasks * layer->shape->D;
 }
 
 /* The first step of the chunk that ends before step s1: as many steps as fill one chunk of rows, at least one. */
@@ -218,9 +287,11 @@ static ptrdiff_t chunk_start(const struct plan *plan, ptrdiff_t s1) {
 
 static void weight_task(const struct backward_layer *layer, ptrdiff_t task, int worker) {
     const struct plan *plan = layer->plan;
-    const ptrdiff_t per_direction = outer_tasks(&layer->shares);
-    const struct outer outer = outer_of(&layer->pass[task / per_direction]);
-    const struct block block = outer_block(&layer->shares, task % per_direction);
+    const ptrdiff_t per_direction = weight_tasks(layer) / layer->shape->D, first = outer_tasks(&layer->shares[0]);
+    const ptrdiff_t own = task % per_direction;
+    const int index = own >= first;
+    const struct outer outer = outer_of(&layer->pass[task / per_direction], index);
+    const struct block block = outer_block(&layer->shares[index], index ? own - first : own);
     for (ptrdiff_t s1 = layer->s1, s0; s1 > layer->s0; s1 = s0) {
         s0 = chunk_start(plan, s1);
         outer_run(&outer, &layer->worker[worker].outer, &block, plan->start[s0], plan->start[s1], s1 < plan->T);
@@ -229,7 +300,7 @@ static void weight_task(const struct backward_layer *layer, ptrdiff_t task, int 
 
 static void sum_task(const struct backward_layer *layer, ptrdiff_t task, int worker) {
     const struct reverse_pass *pass = &layer->pass[task / layer->symbol_parts];
-    const ptrdiff_t part = task % layer->symbol_parts, width = 4 * layer->shape->ld;
+    const ptrdiff_t part = task % layer->symbol_parts, width = layer->shape->row;
     const ptrdiff_t begin = part * width / layer->symbol_parts, end = (part + 1) * width / layer->symbol_parts;
     for (ptrdiff_t s1 = layer->s1, s0; s1 > layer->s0; s1 = s0) {
         s0 = chunk_start(layer->plan, s1);
@@ -267,7 +338,7 @@ static void vector_task(const struct backward_layer *layer, ptrdiff_t task, int 
     for (ptrdiff_t i = 0; i < n; i++) {
         own->c[i] = layer->dvectors + (first + i) * layer->shape->I;
         for (int d = 0; d < layer->shape->D; d++)
-            own->dz[d][i] = layer->pass[d].by_symbol + (first + i) * 4 * layer->shape->ld;
+            own->dz[d][i] = layer->pass[d].by_symbol + (first + i) * layer->shape->row;
     }
     dx_native(layer, own, n);
 }
@@ -284,11 +355,11 @@ static void run_symbols_blas(struct backward_layer *layer) {
     for (int d = 0; d < shape->D; d++) {
         const struct reverse_pass *pass = &layer->pass[d];
         const struct outer outer = symbol_outer_of(pass);
-        add_to_symbols(pass, &layer->worker[0], 0, layer->plan->T, 0, 4 * shape->ld);
+        add_to_symbols(pass, &layer->worker[0], 0, layer->plan->T, 0, shape->row);
         outer_blas(&outer, &layer->worker[0].outer, &shape->runtime->blas, shape->num);
         if (layer->dvectors)
-            gates_times_blas(shape, shape->num, shape->I, pass->by_symbol, pass->weights->w_ih, d, layer->dvectors,
-                             shape->I);
+            gates_times_blas(shape, shape->num, shape->I, pass->by_symbol, pass->weights->w_ih, shape->cell.x_block, d,
+                             layer->dvectors, shape->I);
     }
 }
 

@@ -1,7 +1,8 @@
-/* The sizes derived from an LSTM, the tape, and the packed weights. Included by the files of one precision. */
+/* The sizes derived from a stack, the tape, and the packed weights. Included by the files of one precision. */
 #ifndef CLSTM_LAYOUT_H
 #define CLSTM_LAYOUT_H
 
+#include "../cells/cell.h"
 #include "address.h"
 
 /* Rows of a time-batched product that are worked on together: enough for full tiles, few enough to stay in cache. */
@@ -10,18 +11,38 @@ enum { CHUNK = 96 };
 struct shape {
     const clstm_runtime *runtime;
     const struct kernels *kernels;
+    const struct cell_kernels *cell_kernels;
+    struct cell cell;
+    struct cell_limits limits;
     ptrdiff_t I, H, L, D;
-    ptrdiff_t ld; /* padded(H) */
-    int blas;     /* products by BLAS, on the calling thread */
+    ptrdiff_t ld, row; /* padded(H); elements of the blocks of a step and row */
+    int blas;          /* products by BLAS, on the calling thread */
     /* Layer 0 reads symbols, each of `num`; row n has its own from symbols[n symbol_stride] on. NULL: it reads x. */
     const int64_t *symbols;
     ptrdiff_t num, symbol_stride;
 };
 
+/* The cell of a stack with all its options; 0 if it does not have them. */
+static inline int describe_cell(const struct kernels *kernels, const clstm_stack *stack, struct cell *cell) {
+    struct cell_form *form = &cell->form;
+    const int fits = kernels->cells[stack->cell]->describe(stack, cell);
+    form->clip = stack->clip > 0;
+    form->clip_gradient = stack->gradient_clip > 0;
+    form->gate = stack->gate_activation ? stack->gate_activation : CLSTM_SIGMOID;
+    form->candidate = stack->candidate_activation ? stack->candidate_activation : CLSTM_TANH;
+    form->output = stack->output_activation ? stack->output_activation : CLSTM_TANH;
+    cell->general = cell->general || form->clip || form->clip_gradient || form->gate != CLSTM_SIGMOID ||
+                    form->candidate != CLSTM_TANH || form->output != CLSTM_TANH;
+    return fits;
+}
+
 static inline struct shape shape_of(const clstm_runtime *runtime, const clstm_stack *stack) {
-    return (struct shape){
+    const struct kernels *kernels = kernels_of(runtime->isa);
+    struct shape shape = {
         .runtime = runtime,
-        .kernels = kernels_of(runtime->isa),
+        .kernels = kernels,
+        .cell_kernels = kernels->cells[stack->cell],
+        .limits = {(real)stack->clip, (real)stack->cell_clip, (real)stack->gradient_clip},
         .I = stack->input_size,
         .H = stack->hidden_size,
         .L = stack->num_layers,
@@ -29,6 +50,9 @@ static inline struct shape shape_of(const clstm_runtime *runtime, const clstm_st
         .ld = padded(stack->hidden_size),
         .blas = runtime->backend == CLSTM_BLAS,
     };
+    describe_cell(kernels, stack, &shape.cell);
+    shape.row = times(shape.cell.form.blocks, shape.ld);
+    return shape;
 }
 
 /* The same for the sequences of a batch, which may be of symbols. */
@@ -58,9 +82,9 @@ static inline ptrdiff_t widest_layer(const struct shape *shape) {
 
 /* The tape of one layer and direction, rows padded to ld. Slot 0 of h and c is the initial state; step s reads slot s
  * and writes slot s+1. Slot 0 has N rows, slot s+1 has the alive[s] rows that take step s: for equal lengths h and c
- * are [T+1,N,ld] and gates [T,N,4,ld]. */
+ * are [T+1,N,ld] and the blocks (the gates of an LSTM) [T,N,blocks,ld]. */
 struct layer_tape {
-    real *gates, *c, *h;
+    real *blocks, *c, *h; /* c NULL: the cell has none */
 };
 
 struct tape {
@@ -77,14 +101,14 @@ static inline void tape_lay_out(struct tape *tape, struct arena *arena, const st
                                 const clstm_batch *batch) {
     plan_lay_out(&tape->plan, arena, batch);
     const struct plan *plan = &tape->plan;
-    const ptrdiff_t gates = times(plan->rows, times(4, shape->ld));
-    const ptrdiff_t state = times(plan->N + plan->rows, shape->ld);
+    const ptrdiff_t blocks = times(plan->rows, shape->row);
+    const ptrdiff_t h = times(plan->N + plan->rows, shape->ld), c = shape->cell.has_c ? h : 0;
     /* One piece for all, so that the distance is the same: each part is whole cache lines because ld is. */
-    tape->first.gates = arena_take(arena, gates, sizeof(real));
-    tape->first.c = arena_take(arena, state, sizeof(real));
-    tape->first.h = arena_take(arena, state, sizeof(real));
+    tape->first.blocks = arena_take(arena, blocks, sizeof(real));
+    tape->first.c = shape->cell.has_c ? arena_take(arena, c, sizeof(real)) : NULL;
+    tape->first.h = arena_take(arena, h, sizeof(real));
     ptrdiff_t distance;
-    if (__builtin_add_overflow(gates, state, &distance) || __builtin_add_overflow(distance, state, &distance)) {
+    if (__builtin_add_overflow(blocks, c, &distance) || __builtin_add_overflow(distance, h, &distance)) {
         arena->overflow = 1;
         return;
     }
@@ -94,7 +118,8 @@ static inline void tape_lay_out(struct tape *tape, struct arena *arena, const st
 
 static inline struct layer_tape tape_at(const struct tape *tape, ptrdiff_t index) {
     const ptrdiff_t shift = index * tape->distance;
-    return (struct layer_tape){tape->first.gates + shift, tape->first.c + shift, tape->first.h + shift};
+    return (struct layer_tape){tape->first.blocks + shift, tape->first.c ? tape->first.c + shift : NULL,
+                               tape->first.h + shift};
 }
 
 /* For the rows [r0, r0 + n) at step s of a direction: the rows of a table, of `width` elements each, that belong to their
@@ -122,8 +147,10 @@ static inline struct input tape_input(const struct tape *tape, const struct shap
     return input;
 }
 
-/* Initial states: h0 or c0 [N,H] of one layer and direction (NULL: zero) into N padded rows in the plan's order. */
+/* Initial states: h0 or c0 [N,H] of one layer and direction (NULL: zero) into N padded rows in the plan's order, if
+ * there are any. */
 static inline void read_state(real *rows, const real *state, const struct plan *plan, ptrdiff_t H, ptrdiff_t ld) {
+    if (!rows) return;
     if (!state) {
         memset(rows, 0, (size_t)(plan->N * ld) * sizeof(real));
         return;
@@ -154,27 +181,115 @@ static inline int threads_for(const clstm_runtime *runtime, double operations) {
 
 /* Threads that pack the weights of one layer: moving a number takes as long as some thirty operations. */
 static inline int pack_threads(const struct shape *shape, ptrdiff_t layer) {
-    const double rows = 4.0 * (double)shape->H * (double)shape->D;
+    const double rows = (double)(shape->cell.gates * shape->H * shape->D);
     return threads_for(shape->runtime, 30 * rows * (double)(layer_width(shape, layer) + shape->H));
 }
 
 /* Floating-point operations of the products of one layer, forward. */
 static inline double layer_operations(const struct shape *shape, const struct plan *plan, ptrdiff_t layer) {
-    const double each = 8.0 * (double)shape->H * (double)shape->D, once = (double)shape->num * (double)shape->I;
+    const double each = 2.0 * shape->cell.gates * (double)shape->H * (double)shape->D;
+    const double once = (double)shape->num * (double)shape->I;
     return each * ((double)(step_width(shape, layer) + shape->H) * (double)plan->rows + (layer == 0 ? once : 0));
+}
+
+static inline struct panels cell_panels(const struct shape *shape) {
+    return gate_panels(shape->kernels, shape->cell.gates, shape->H);
+}
+
+/* Where the vectors of a panel stand in the blocks of a row. */
+static inline void block_vectors(ptrdiff_t vector[MAX_VECTORS], const struct shape *shape, struct panels panels,
+                                 const int block[MAX_GATES]) {
+    for (int j = 0; j < panels.vectors; j++)
+        vector[j] = block[j / panels.groups] * shape->ld + j % panels.groups * shape->kernels->lanes;
+}
+
+/* [rows,H] as padded rows. */
+static inline void pad_rows(real *to, const real *from, ptrdiff_t rows, const struct shape *shape) {
+    for (ptrdiff_t row = 0; row < rows; row++)
+        copy_padded(to + row * shape->ld, from + row * shape->H, shape->H, shape->ld);
+}
+
+/* Whether these blocks of a row are one run of numbers. */
+static inline int side_by_side(const struct shape *shape, const int block[MAX_GATES]) {
+    int contiguous = shape->H == shape->ld || shape->cell.gates == 1;
+    for (int gate = 1; gate < shape->cell.gates; gate++) contiguous = contiguous && block[gate] == block[0] + gate;
+    return contiguous;
+}
+
+/* Elements of a panel for each k. */
+static inline ptrdiff_t panel_width(const struct shape *shape, struct panels panels) {
+    return panels.vectors * shape->kernels->lanes;
+}
+
+/* Clears some panels of a packed vector. */
+static inline void clear_panels(const struct shape *shape, real *dst, struct panels panels, struct panel_range range) {
+    const ptrdiff_t end = range.end < panels.full ? range.end : panels.full;
+    const ptrdiff_t vectors = (end - range.begin) * panels.vectors + (range.end > panels.full ? panels.last : 0);
+    memset(dst, 0, (size_t)(vectors * shape->kernels->lanes) * sizeof(real));
+}
+
+/* Packs some panels of a vector [gates,H]; NULL is zero. */
+static inline void pack_bias(const struct shape *shape, real *dst, const real *b, struct panel_range range) {
+    const struct panels panels = cell_panels(shape);
+    if (b) shape->kernels->pack_gates(dst, b, 1, shape->H, 1, &panels, range);
+    else clear_panels(shape, dst, panels, range);
+}
+
+/* The same for the second sum of the last gate, whose b is [H]. */
+static inline void pack_second(const struct shape *shape, real *dst, const real *b, struct panel_range range) {
+    const struct panels panels = cell_panels(shape);
+    const ptrdiff_t full = panels.groups * shape->kernels->lanes, width = panel_width(shape, panels);
+    clear_panels(shape, dst, panels, range);
+    for (ptrdiff_t panel = range.begin; b && panel < range.end; panel++) {
+        const ptrdiff_t units = panel < panels.full ? full : panels.units, left = shape->H - panel * full;
+        copy_or_clear(dst + (panel - range.begin) * width + (panels.gates - 1) * units, b + panel * full,
+                      left < units ? left : units);
+    }
+}
+
+/* Sums over fewer units are too short for anything to arrive during them. */
+enum { TIME_TO_ARRIVE = 48 };
+
+/* The blocks on the tape, and y, which nobody has touched for a while and whose order no processor guesses. */
+static inline void await_forward(struct cell_forward *step) {
+    struct fused *fused = &step->fused;
+    fused->awaited = 0;
+    if (step->hidden <= TIME_TO_ARRIVE) return;
+    for (int b = 0; step->blocks && b < step->form.blocks; b++)
+        fused->await[fused->awaited++] =
+            (struct awaited){.base = step->blocks + b * step->ld, .stride = step->form.blocks * step->ld};
+    if (step->y) fused->await[fused->awaited++] = (struct awaited){.rows = (const real *const *)step->y};
+}
+
+/* What is the same in all steps of a cell. `input_terms` are the terms of the sums that come from the input. */
+static inline struct cell_forward cell_forward_of(const struct shape *shape, int input_terms) {
+    struct cell_forward step = {
+        .fused = {.panels = cell_panels(shape),
+                  .two_sums = shape->cell.two_sums,
+                  .resume = input_terms,
+                  .first_unit = shape->H,
+                  .units = shape->H,
+                  .finish = shape->cell_kernels->forward[shape->cell.general]},
+        .hidden = shape->H,
+        .ld = shape->ld,
+        .form = shape->cell.form,
+        .limits = shape->limits,
+    };
+    block_vectors(step.fused.vector, shape, step.fused.panels, shape->cell.x_block);
+    return step;
 }
 
 /* A step of some rows whose panels are shared by threads. */
 struct shared_step {
     const struct kernels *kernels;
-    const struct gate_rows *step;
+    const struct fused *step;
     struct panel_range range;
     ptrdiff_t parts;
 };
 
 static inline void shared_step_task(void *context, ptrdiff_t part, int worker) {
     const struct shared_step *shared = context;
-    shared->kernels->gate_rows(shared->step, part_of(shared->range, part, shared->parts));
+    shared->kernels->fused(shared->step, part_of(shared->range, part, shared->parts));
     (void)worker;
 }
 

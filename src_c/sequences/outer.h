@@ -19,11 +19,11 @@ struct block {
     ptrdiff_t m0, m1, k0, k1;
 };
 
-/* left[q] has `blocks` runs of `width` elements at a distance of `ld` (the gates); right[q] is a few segments and a one
- * behind them, whose column is the gradient of the bias. `find` gives the addresses for q0 <= q < q0 + n. */
+/* left[q] has `blocks` runs of `width` elements (the gates), which start at the elements `block`; right[q] is a few
+ * segments and a one behind them, whose column is the gradient of the bias. `find` gives the addresses for q0 <= q < q0 + n. */
 struct outer {
     const struct kernels *kernels;
-    ptrdiff_t blocks, width, ld;
+    ptrdiff_t blocks, width, block[MAX_GATES];
     int segments;
     ptrdiff_t segment_width[OUTER_SEGMENTS];
     const void *source;
@@ -127,7 +127,7 @@ static void outer_pack_panel(const struct outer *outer, struct outer_scratch *sc
         const ptrdiff_t left = outer->width - inside, wanted = m0 + count - m;
         const ptrdiff_t piece = left < wanted ? left : wanted;
         outer->kernels->pack_piece(scratch->panel, width, m - m0, (const real *const *)scratch->left,
-                                   block * outer->ld + inside, piece, n);
+                                   outer->block[block] + inside, piece, n);
         m += piece;
     }
     for (ptrdiff_t q = 0; count < width && q < n; q++)
@@ -143,7 +143,9 @@ static inline ptrdiff_t tile_width(const struct outer *outer, const struct block
 
 /* Whether the rows of left are a panel as they stand: all of C in its lanes, one row after another. */
 static int is_panel(const struct outer *outer, const struct outer_scratch *scratch, ptrdiff_t width, ptrdiff_t n) {
-    if (outer_height(outer) != width || (outer->blocks > 1 && outer->width != outer->ld)) return 0;
+    if (outer_height(outer) != width) return 0;
+    for (ptrdiff_t i = 0; i < outer->blocks; i++)
+        if (outer->block[i] != i * outer->width) return 0;
     for (ptrdiff_t q = 1; q < n; q++)
         if (scratch->left[q] != scratch->left[q - 1] + width) return 0;
     return 1;
@@ -169,17 +171,14 @@ static void outer_panel(const struct outer *outer, struct outer_scratch *scratch
             a[r] = scratch->tiles + (k - block->k0) * n + r;
             c[r] = outer_sums_at(outer, m, k + r);
         }
-        const struct product product = {
+        struct product product = {
             .rows = rows,
             .terms = 1,
             .term = {{.rows = a, .step = height, .k = n, .panels = panel}},
             .c = c,
-            .columns = width,
-            .panel_step = full,
-            .vector_step = kernels->lanes,
-            .panels = {.vectors = kernels->product_vectors, .last = (int)vectors},
             .accumulate = accumulate,
         };
+        set_columns(&product, kernels, width);
         kernels->product(&product, all_panels(product.panels));
     }
 }
@@ -224,10 +223,9 @@ static void outer_add_columns(const struct outer *outer, real *to, ptrdiff_t wid
                                        height - m < panel ? height - m : panel);
 }
 
-/* to [M] += the column of ones. */
-static void outer_add_ones(const struct outer *outer, real *to, ptrdiff_t column) {
-    for (ptrdiff_t m = 0; to && m < outer_height(outer); m++)
-        to[m] += outer_sums_at(outer, m, column)[m % outer->panel];
+/* to [m1 - m0] += rows [m0, m1) of the column of ones. */
+static void outer_add_ones(const struct outer *outer, real *to, ptrdiff_t column, ptrdiff_t m0, ptrdiff_t m1) {
+    for (ptrdiff_t m = m0; to && m < m1; m++) to[m - m0] += outer_sums_at(outer, m, column)[m % outer->panel];
 }
 
 #endif

@@ -18,12 +18,14 @@ enum { SPLIT_OPERATIONS = 50000 };
 
 struct packed_weights {
     const real *input[2], *recurrent, *bias; /* gate panels; input by segment */
+    const real *second;                      /* start of the second sum of a gate, or NULL */
+    const real *peephole;                    /* [rows][ld] */
 };
 
 /* Slots of h and c: all of them on a tape, or for inference two of h and one of c that are used again and again. */
 struct slots {
     int ring;
-    real *h, *c, *gates; /* gates NULL in a ring */
+    real *h, *c, *blocks; /* blocks NULL in a ring, c where the cell has none */
 };
 
 struct pass {
@@ -32,7 +34,7 @@ struct pass {
     int reverse;
     int split; /* threads that share the units of a step; 1: none, ranges of rows go to threads */
     struct input input;
-    real *table; /* z of each symbol, [num, 4 ld], where the input is the vectors of the symbols; else NULL */
+    real *table; /* z of each symbol, [num, row], where the input is the vectors of the symbols; else NULL */
     const clstm_weights *weights;
     struct packed_weights packed;
     struct slots slots;
@@ -55,7 +57,7 @@ static inline void pass_lay_out(struct pass_scratch *scratch, struct arena *aren
     scratch->h = arena_take(arena, rows, sizeof(real *));
     scratch->z_rows = arena_take(arena, rows, sizeof(real *));
     scratch->y = arena_take(arena, rows, sizeof(real *));
-    scratch->z = arena_take(arena, ring ? times(rows, 4 * shape->ld) : 0, sizeof(real));
+    scratch->z = arena_take(arena, ring ? times(rows, shape->row) : 0, sizeof(real));
     scratch->gathered = arena_take(arena, shape->blas ? times(rows, widest_layer(shape)) : 0, sizeof(real));
 }
 
@@ -64,12 +66,14 @@ static inline real *slot_h(const struct pass *pass, ptrdiff_t slot) {
     return pass->slots.h + rows * pass->shape->ld;
 }
 
+/* NULL if the cell has none. */
 static inline real *slot_c(const struct pass *pass, ptrdiff_t slot) {
+    if (!pass->slots.c) return NULL;
     return pass->slots.c + (pass->slots.ring ? 0 : slot_of(pass->plan, slot)) * pass->shape->ld;
 }
 
-static inline real *gates_of(const struct pass *pass, ptrdiff_t s) {
-    return pass->slots.gates ? pass->slots.gates + pass->plan->start[s] * 4 * pass->shape->ld : NULL;
+static inline real *blocks_of(const struct pass *pass, ptrdiff_t s) {
+    return pass->slots.blocks ? pass->slots.blocks + pass->plan->start[s] * pass->shape->row : NULL;
 }
 
 /* Rows [r0, r1) of a batch; at step s those below alive[s] are there. */
@@ -103,7 +107,7 @@ static ptrdiff_t row_blocks(const struct shape *shape, const struct plan *plan, 
 /* Threads that share the units of each step, where there are fewer ranges of rows than threads: the directions run one
  * after another then. A step takes a few microseconds at least, so that meeting after each is worth it. */
 static int split_of(const struct shape *shape, const struct plan *plan, int threads, ptrdiff_t blocks) {
-    const double step = 8.0 * (double)shape->H * (double)shape->H * (double)plan->N;
+    const double step = 2.0 * shape->cell.gates * (double)shape->H * (double)shape->H * (double)plan->N;
     const ptrdiff_t most = shape->H / (shape->kernels->product_vectors * shape->kernels->lanes);
     if (shape->blas || blocks * shape->D >= threads) return 1;
     const double worth = step / SPLIT_OPERATIONS;
@@ -127,7 +131,7 @@ static void split_product_task(void *context, ptrdiff_t part, int worker) {
 static void find_input(const struct pass *pass, const struct pass_scratch *scratch, ptrdiff_t at, ptrdiff_t s,
                        ptrdiff_t r0, ptrdiff_t n) {
     if (pass->table) {
-        find_symbols(pass->shape, pass->plan, pass->reverse, s, r0, n, pass->table, 4 * pass->shape->ld,
+        find_symbols(pass->shape, pass->plan, pass->reverse, s, r0, n, pass->table, pass->shape->row,
                      scratch->input[0] + at);
         return;
     }
@@ -142,18 +146,18 @@ static struct term input_term(const struct pass *pass, const struct pass_scratch
         .step = 1,
         .k = k,
         .panels = pass->packed.input[segment],
-        .panel_stride = k * 4 * pass->shape->kernels->lanes,
+        .panel_stride = k * cell_panels(pass->shape).vectors * pass->shape->kernels->lanes,
     };
 }
 
 /* Where x and z of the steps [s0, s1) stand; in a ring the z of the chunk follow each other in scratch->z. */
 static void find_chunk(const struct pass *pass, struct pass_scratch *scratch, struct range range, ptrdiff_t s0,
                        ptrdiff_t s1) {
-    const ptrdiff_t stride = 4 * pass->shape->ld;
+    const ptrdiff_t stride = pass->shape->row;
     ptrdiff_t rows = 0;
     for (ptrdiff_t s = s0; s < s1; s++) {
         const ptrdiff_t n = rows_alive(pass->plan, range, s);
-        real *z = pass->slots.ring ? scratch->z + rows * stride : gates_of(pass, s) + range.r0 * stride;
+        real *z = pass->slots.ring ? scratch->z + rows * stride : blocks_of(pass, s) + range.r0 * stride;
         find_input(pass, scratch, rows, s, range.r0, n);
         for (ptrdiff_t i = 0; i < n; i++) scratch->z_rows[rows + i] = z + i * stride;
         rows += n;
@@ -162,30 +166,38 @@ static void find_chunk(const struct pass *pass, struct pass_scratch *scratch, st
 
 /* z = b + w_ih x of these rows. */
 static void project_native(const struct pass *pass, const struct pass_scratch *scratch, ptrdiff_t rows) {
+    const struct panels panels = cell_panels(pass->shape);
     struct product product = {
         .rows = rows,
         .terms = pass->input.segments,
         .bias = pass->packed.bias,
         .c = scratch->z_rows,
-        .columns = 4 * pass->shape->ld,
-        .panel_step = pass->shape->kernels->lanes,
-        .vector_step = pass->shape->ld,
-        .panels = gate_panels(pass->shape->kernels, pass->shape->H),
+        .columns = pass->shape->row,
+        .panel_step = panels.groups * pass->shape->kernels->lanes,
+        .panels = panels,
     };
+    block_vectors(product.vector, pass->shape, panels, pass->shape->cell.x_block);
     for (int i = 0; i < pass->input.segments; i++) product.term[i] = input_term(pass, scratch, i);
     struct split_product split = {pass->shape->kernels, &product, pass->split};
     clstm_parallel(pass->split, pass->split, split_product_task, &split);
 }
 
-/* C [n, 4 blocks of ld] += A [n,k] W^T, W [4H, ldw]: one product, or one per gate where rows are padded. */
+/* C [n, row] += A [n,k] W^T in some blocks, W [G H, ldw]: one product, or one per gate where these do not stand side by
+ * side. */
 static void gates_by_blas(const struct shape *shape, ptrdiff_t n, ptrdiff_t k, const real *a, ptrdiff_t lda,
-                          const real *w, ptrdiff_t ldw, real *c) {
+                          const real *w, ptrdiff_t ldw, real *c, const int block[MAX_GATES]) {
     const clstm_dtype dtype = sizeof(real) == sizeof(float) ? CLSTM_F32 : CLSTM_F64;
-    const ptrdiff_t calls = shape->H == shape->ld ? 1 : 4, width = 4 * shape->H / calls;
+    const ptrdiff_t calls = side_by_side(shape, block) ? 1 : shape->cell.gates;
+    const ptrdiff_t width = shape->cell.gates * shape->H / calls;
     for (ptrdiff_t i = 0; i < calls; i++)
         clstm_gemm_row_major(&shape->runtime->blas, dtype, n, width, k, (clstm_matrix){a, lda, CLSTM_PLAIN},
-                             (clstm_matrix){w + i * width * ldw, ldw, CLSTM_TRANSPOSED}, 1, c + i * shape->ld,
-                             4 * shape->ld);
+                             (clstm_matrix){w + i * width * ldw, ldw, CLSTM_TRANSPOSED}, 1, c + block[i] * shape->ld,
+                             shape->row);
+}
+
+static void start_block(real *z, const real *b, const struct shape *shape) {
+    if (b) copy_padded(z, b, shape->H, shape->ld);
+    else memset(z, 0, (size_t)shape->ld * sizeof(real));
 }
 
 /* Rows of z are those of one range of all rows (BLAS is not split), so they follow each other. */
@@ -193,17 +205,18 @@ static void project_blas(const struct pass *pass, struct pass_scratch *scratch, 
     const struct shape *shape = pass->shape;
     const ptrdiff_t width = input_width(&pass->input), H = shape->H, ld = shape->ld;
     const real *b = pass->weights->b;
+    const int last = shape->cell.gates - 1;
     for (ptrdiff_t q = 0; q < rows; q++) {
         real *to = scratch->gathered + q * width;
         for (int i = 0; i < pass->input.segments; to += pass->input.width[i], i++)
             memcpy(to, scratch->input[i][q], (size_t)pass->input.width[i] * sizeof(real));
-        for (int gate = 0; gate < 4; gate++) {
-            real *z = scratch->z_rows[q] + gate * ld;
-            if (b) copy_padded(z, b + gate * H, H, ld);
-            else memset(z, 0, (size_t)ld * sizeof(real));
-        }
+        for (int gate = 0; gate <= last; gate++)
+            start_block(scratch->z_rows[q] + shape->cell.x_block[gate] * ld, b ? b + gate * H : NULL, shape);
+        if (shape->cell.two_sums)
+            start_block(scratch->z_rows[q] + shape->cell.h_block[last] * ld, pass->weights->b_hn, shape);
     }
-    gates_by_blas(shape, rows, width, scratch->gathered, width, pass->weights->w_ih, width, scratch->z_rows[0]);
+    gates_by_blas(shape, rows, width, scratch->gathered, width, pass->weights->w_ih, width, scratch->z_rows[0],
+                  shape->cell.x_block);
 }
 
 static void project(const struct pass *pass, struct pass_scratch *scratch, ptrdiff_t rows) {
@@ -216,59 +229,77 @@ static void project_symbols(const struct pass *pass, struct pass_scratch *scratc
     const struct located *vectors = &pass->input.segment[0];
     for (ptrdiff_t i = 0; i < n; i++) {
         scratch->input[0][i] = vectors->base + (symbol + i) * vectors->stride_t;
-        scratch->z_rows[i] = pass->table + (symbol + i) * 4 * pass->shape->ld;
+        scratch->z_rows[i] = pass->table + (symbol + i) * pass->shape->row;
     }
     project(pass, scratch, n);
 }
 
 static void copy_from_table(const struct pass *pass, struct pass_scratch *scratch, ptrdiff_t rows) {
     for (ptrdiff_t q = 0; q < rows; q++)
-        memcpy(scratch->z_rows[q], scratch->input[0][q], (size_t)(4 * pass->shape->ld) * sizeof(real));
+        memcpy(scratch->z_rows[q], scratch->input[0][q], (size_t)pass->shape->row * sizeof(real));
+}
+
+/* Panels of whole vectors, whose sums a BLAS has left in the blocks. */
+static void start_from_blocks(struct fused *fused, const struct shape *shape) {
+    const ptrdiff_t V = shape->kernels->lanes;
+    const int gates = shape->cell.gates;
+    fused->panels = (struct panels){.full = (shape->H + V - 1) / V, .vectors = gates, .gates = gates, .groups = 1};
+    block_vectors(fused->vector, shape, fused->panels, shape->cell.x_block);
+    block_vectors(fused->second_vector, shape, fused->panels, shape->cell.h_block);
 }
 
 /* Few rows stream the weights through the caches and use each of them but once or twice: then every other step goes
  * through them from the end. With more rows, the order of memory is worth more. */
 enum { FEW_ROWS = 12 };
 
+/* What is the same in all steps of a range of rows; `together`: the input products are part of each step. */
+static struct cell_forward prepare_step(const struct pass *pass, const struct pass_scratch *scratch, int together) {
+    const struct shape *shape = pass->shape;
+    const int input_terms = together && !pass->table ? pass->input.segments : 0;
+    struct cell_forward step = cell_forward_of(shape, input_terms);
+    struct fused *fused = &step.fused;
+    fused->bias = pass->packed.bias;
+    fused->second = pass->packed.second;
+    step.peephole = pass->packed.peephole;
+    step.y = pass->output.base ? scratch->y : NULL;
+    if (shape->blas) {
+        start_from_blocks(fused, shape);
+        return step;
+    }
+    for (int i = 0; i < input_terms; i++) fused->term[fused->terms++] = input_term(pass, scratch, i);
+    fused->term[fused->terms++] = (struct term){
+        .rows = (const real *const *)scratch->h,
+        .step = 1,
+        .k = shape->H,
+        .panels = pass->packed.recurrent,
+        .panel_stride = shape->H * fused->panels.vectors * shape->kernels->lanes,
+    };
+    return step;
+}
+
 /* Step s of n rows; z is where the input products of its rows stand, or NULL if they are part of this step. */
-static void pass_step(const struct pass *pass, struct pass_scratch *scratch, struct range range, ptrdiff_t s,
-                      ptrdiff_t n, real *const *z, struct clstm_team *team) {
+static void pass_step(const struct pass *pass, struct pass_scratch *scratch, struct cell_forward *step,
+                      struct range range, ptrdiff_t s, ptrdiff_t n, real *const *z, struct clstm_team *team) {
     const struct shape *shape = pass->shape;
     const ptrdiff_t ld = shape->ld, first = range.r0 * ld;
-    real *h_prev = slot_h(pass, s) + first;
-    real *gates = gates_of(pass, s);
-    struct gate_rows step = {
-        .rows = n,
-        .hidden = shape->H,
-        .ld = ld,
-        .bias = pass->packed.bias,
-        .z = z,
-        .gates = gates ? gates + 4 * first : NULL,
-        .c_prev = slot_c(pass, s) + first,
-        .c = slot_c(pass, s + 1) + first,
-        .h = slot_h(pass, s + 1) + first,
-        .y = pass->output.base ? scratch->y : NULL,
-        .panels = gate_panels(shape->kernels, shape->H),
-    };
-    if (step.y) find_rows(&pass->output, pass->plan, pass->reverse, s, range.r0, n, scratch->y);
+    real *h_prev = slot_h(pass, s) + first, *c_prev = slot_c(pass, s), *c = slot_c(pass, s + 1);
+    real *blocks = blocks_of(pass, s);
+    step->fused.rows = n;
+    step->fused.start = z;
+    step->blocks = blocks ? blocks + range.r0 * shape->row : NULL;
+    step->h_prev = h_prev;
+    step->h = slot_h(pass, s + 1) + first;
+    if (c) step->c_prev = c_prev + first, step->c = c + first;
+    await_forward(step);
+    if (step->y) find_rows(&pass->output, pass->plan, pass->reverse, s, range.r0, n, scratch->y);
     if (shape->blas) {
-        gates_by_blas(shape, n, shape->H, h_prev, ld, pass->weights->w_hh, shape->H, z[0]);
-        step.panels = (struct panels){.full = (shape->H + shape->kernels->lanes - 1) / shape->kernels->lanes};
+        gates_by_blas(shape, n, shape->H, h_prev, ld, pass->weights->w_hh, shape->H, z[0], shape->cell.h_block);
     } else {
         if (!z) find_input(pass, scratch, 0, s, range.r0, n);
-        if (pass->table) step.z = scratch->input[0];
-        for (int i = 0; !step.z && i < pass->input.segments; i++)
-            step.term[step.terms++] = input_term(pass, scratch, i);
+        if (pass->table) step->fused.start = scratch->input[0];
         for (ptrdiff_t i = 0; i < n; i++) scratch->h[i] = h_prev + i * ld;
-        step.term[step.terms++] = (struct term){
-            .rows = (const real *const *)scratch->h,
-            .step = 1,
-            .k = shape->H,
-            .panels = pass->packed.recurrent,
-            .panel_stride = shape->H * 4 * shape->kernels->lanes,
-        };
     }
-    struct shared_step shared = {shape->kernels, &step, all_panels(step.panels), pass->split};
+    struct shared_step shared = {shape->kernels, &step->fused, all_panels(step->fused.panels), pass->split};
     shared.range.backwards = n <= FEW_ROWS && (s & 1);
     clstm_team_share(team, shared.parts, shared_step_task, &shared);
 }
@@ -281,7 +312,8 @@ static int input_in_step(const struct pass *pass, ptrdiff_t rows) {
     if (pass->shape->blas) return 0;
     if (pass->table) return 1;
     if (rows < 4) return width <= NARROW;
-    return (size_t)times(width + pass->shape->H, 4 * pass->shape->ld) <= CACHE_BYTES / sizeof(real);
+    return (size_t)times(width + pass->shape->H, pass->shape->cell.gates * pass->shape->ld) <=
+           CACHE_BYTES / sizeof(real);
 }
 
 /* The steps [s0, s1), whose input products are in scratch->z or on the tape unless they are part of each step. */
@@ -290,15 +322,16 @@ struct steps {
     struct pass_scratch *scratch;
     struct range range;
     ptrdiff_t s0, s1;
+    struct cell_forward step;
     int together;
 };
 
 static void run_steps(void *context, struct clstm_team *team) {
-    const struct steps *steps = context;
+    struct steps *steps = context;
     real *const *z = steps->together ? NULL : steps->scratch->z_rows;
     for (ptrdiff_t s = steps->s0; s < steps->s1; s++) {
         const ptrdiff_t n = rows_alive(steps->pass->plan, steps->range, s);
-        pass_step(steps->pass, steps->scratch, steps->range, s, n, z, team);
+        pass_step(steps->pass, steps->scratch, &steps->step, steps->range, s, n, z, team);
         if (z) z += n;
     }
 }
@@ -307,6 +340,11 @@ static void run_steps(void *context, struct clstm_team *team) {
 static void pass_rows(const struct pass *pass, struct pass_scratch *scratch, struct range range) {
     const struct plan *plan = pass->plan;
     const int together = input_in_step(pass, range.r1 - range.r0);
+    struct steps steps = {.pass = pass,
+                          .scratch = scratch,
+                          .range = range,
+                          .step = prepare_step(pass, scratch, together),
+                          .together = together};
     for (ptrdiff_t s0 = 0, s1; s0 < plan->T && rows_alive(plan, range, s0) > 0; s0 = s1) {
         ptrdiff_t rows = rows_alive(plan, range, s0), n;
         for (s1 = s0 + 1; s1 < plan->T && (n = rows_alive(plan, range, s1)) > 0 && rows + n <= CHUNK; s1++) rows += n;
@@ -315,7 +353,7 @@ static void pass_rows(const struct pass *pass, struct pass_scratch *scratch, str
             if (pass->table) copy_from_table(pass, scratch, rows);
             else project(pass, scratch, rows);
         }
-        struct steps steps = {pass, scratch, range, s0, s1, together};
+        steps.s0 = s0, steps.s1 = s1;
         if (pass->split > 1) clstm_team_work(pass->split, run_steps, &steps);
         else run_steps(&steps, NULL);
     }
@@ -328,7 +366,7 @@ static void write_final(const struct pass *pass, real *hT, real *cT) {
     for (ptrdiff_t r = 0; r < pass->plan->N; r++) {
         const ptrdiff_t slot = pass->plan->length[r], n = pass->plan->order[r];
         if (hT) memcpy(hT + n * H, slot_h(pass, slot) + r * ld, bytes);
-        if (cT) memcpy(cT + n * H, slot_c(pass, slot) + r * ld, bytes);
+        if (cT && pass->slots.c) memcpy(cT + n * H, slot_c(pass, slot) + r * ld, bytes);
     }
 }
 

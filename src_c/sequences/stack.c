@@ -6,11 +6,19 @@
 #include "plan.h"
 
 clstm_status check_stack(const clstm_stack *stack) {
+    const clstm_activation activations[] = {stack->gate_activation, stack->candidate_activation,
+                                            stack->output_activation};
+    const double limits[] = {stack->clip, stack->cell_clip, stack->gradient_clip};
     const ptrdiff_t sizes[] = {stack->input_size, stack->hidden_size, stack->num_layers};
     clstm_status status = check_dtype(stack->dtype);
     for (size_t i = 0; !status && i < sizeof sizes / sizeof *sizes; i++) status = check_size(sizes[i]);
     if (!status && stack->directions != 1 && stack->directions != 2) status = CLSTM_BAD_OPTION;
-    return status;
+    if (!status && ((int)stack->cell < 0 || stack->cell >= CLSTM_CELL_COUNT)) status = CLSTM_BAD_OPTION;
+    for (int i = 0; !status && i < 3; i++)
+        if ((int)activations[i] < 0 || activations[i] >= CLSTM_EXP) status = CLSTM_BAD_OPTION;
+    for (int i = 0; !status && i < 3; i++)
+        if (!(limits[i] >= 0)) status = CLSTM_BAD_OPTION;
+    return status || stack_fits(stack) ? status : CLSTM_BAD_OPTION;
 }
 
 clstm_status clstm_stack_sizes(const clstm_runtime *runtime, const clstm_stack *stack, const clstm_batch *batch,

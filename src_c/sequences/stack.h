@@ -23,7 +23,10 @@
 CLSTM_DECLARE_STACK(f32)
 CLSTM_DECLARE_STACK(f64)
 
-/* The sizes and the dtype of a stack. */
+/* Whether the cell of a stack, of valid numbers, has the options that it shall have. */
+int stack_fits(const clstm_stack *stack);
+
+/* The sizes and options of a stack. */
 clstm_status check_stack(const clstm_stack *stack);
 
 #endif

@@ -10,11 +10,14 @@
 
 struct backward_scratch {
     struct reverse_weights recurrent[2], from_input[2]; /* by direction */
-    real *dh[2], *dc[2], *sums[2];
+    real *dh[2], *dc[2], *direct[2], *sums[2][2];
+    real *peephole[2], *dpeephole[2];
     real *between[2];   /* gradients of a layer's inputs, [rows, D H], by turns */
-    real *by_symbol[2]; /* sum of dz of each symbol, [num, 4 ld], by direction */
+    real *by_symbol[2]; /* sum of dz of each symbol, [num, row], by direction */
     struct backward_worker *worker;
 };
+
+static ptrdiff_t larger(ptrdiff_t a, ptrdiff_t b) { return a > b ? a : b; }
 
 static void backward_lay_out(struct backward_scratch *scratch, struct arena *arena, const struct shape *shape,
                              const struct plan *plan) {
@@ -22,17 +25,26 @@ static void backward_lay_out(struct backward_scratch *scratch, struct arena *are
     const ptrdiff_t rows = chunk_capacity(plan), widest = widest_layer(shape);
     const struct outer_shares shares = largest_shares(shape, plan);
     for (int d = 0; d < shape->D; d++) {
-        scratch->recurrent[d] = reverse_weights_of(shape, shape->H);
+        scratch->recurrent[d] = reverse_weights_of(shape, shape->H, shape->cell.h_block);
         reverse_weights_lay_out(&scratch->recurrent[d], arena, shape);
-        scratch->from_input[d] = (struct reverse_weights){.columns = widest, .narrow = NARROW_COLUMNS};
+        scratch->from_input[d] =
+            (struct reverse_weights){.columns = widest, .narrow = NARROW_COLUMNS, .block = shape->cell.x_block};
         reverse_weights_lay_out(&scratch->from_input[d], arena, shape);
         scratch->dh[d] = arena_take(arena, times(plan->N, shape->ld), sizeof(real));
-        scratch->dc[d] = arena_take(arena, times(plan->N, shape->ld), sizeof(real));
-        scratch->sums[d] = arena_take(
-            arena, outer_sums(shape->kernels, shape->blas, 4 * shape->H, widest + shape->H + 1), sizeof(real));
+        scratch->dc[d] = shape->cell.has_c ? arena_take(arena, times(plan->N, shape->ld), sizeof(real)) : NULL;
+        scratch->direct[d] =
+            shape->cell.form.direct ? arena_take(arena, times(plan->N, shape->ld), sizeof(real)) : NULL;
+        for (int i = 0; i < (shape->cell.two_sums ? 2 : 1); i++) {
+            const ptrdiff_t columns = larger(most_columns(shape, i), i == 0 && shape->num > 0 ? shape->I + 1 : 0);
+            scratch->sums[d][i] = arena_take(
+                arena, outer_sums(shape->kernels, shape->blas, shape->cell.gates * shape->H, columns), sizeof(real));
+        }
+        const ptrdiff_t peephole = times(shape->cell.form.peephole, shape->ld);
+        scratch->peephole[d] = arena_take(arena, peephole, sizeof(real));
+        scratch->dpeephole[d] = arena_take(arena, times(plan->N, peephole), sizeof(real));
     }
     for (int d = 0; d < shape->D; d++)
-        scratch->by_symbol[d] = arena_take(arena, times(shape->num, times(4, shape->ld)), sizeof(real));
+        scratch->by_symbol[d] = arena_take(arena, times(shape->num, shape->row), sizeof(real));
     const ptrdiff_t between = shape->L > 1 ? times(plan->rows, shape->D * shape->H) : 0;
     for (int i = 0; i < 2; i++) scratch->between[i] = arena_take(arena, between, sizeof(real));
     scratch->worker = arena_take(arena, threads, sizeof *scratch->worker);
@@ -76,7 +88,7 @@ static void recurrence_body(void *context, struct clstm_team *team) {
  * until that has left for the shared one. */
 static ptrdiff_t chunks_at_once(const struct shape *shape, int threads) {
     enum { SHARED_CACHE = 8 << 20 };
-    const ptrdiff_t bytes = OUTER_CHUNK * 4 * shape->ld * (ptrdiff_t)sizeof(real);
+    const ptrdiff_t bytes = OUTER_CHUNK * shape->row * (ptrdiff_t)sizeof(real);
     return threads == 1 ? 1 : SHARED_CACHE / bytes;
 }
 
@@ -99,7 +111,7 @@ static void run_layer_backward(struct backward_layer *layer, ptrdiff_t index) {
     const struct plan *plan = layer->plan;
     const double operations = layer_operations(shape, plan, index);
     const int threads = threads_for(shape->runtime, operations), batched = batched_threads(shape, plan, index);
-    layer->shares = weight_shares(shape, plan, index);
+    layer->outers = weight_shares(shape, plan, index, layer->shares);
     if (reads_symbols(shape, index)) {
         layer->symbol_parts = batched;
         layer->symbol_shares = symbol_shares(shape, plan);
@@ -119,11 +131,14 @@ static void run_layer_backward(struct backward_layer *layer, ptrdiff_t index) {
 static void run_layer_backward_blas(struct backward_layer *layer) {
     const struct shape *shape = layer->shape;
     layer->blocks = 1;
+    layer->outers = shape->cell.two_sums ? 2 : 1;
     layer->s1 = layer->plan->T;
     clstm_parallel(1, shape->D, recurrence_task, layer);
     for (int d = 0; d < shape->D; d++) {
-        const struct outer outer = outer_of(&layer->pass[d]);
-        outer_blas(&outer, &layer->worker[0].outer, &shape->runtime->blas, layer->plan->rows);
+        for (int i = 0; i < layer->outers; i++) {
+            const struct outer outer = outer_of(&layer->pass[d], i);
+            outer_blas(&outer, &layer->worker[0].outer, &shape->runtime->blas, layer->plan->rows);
+        }
     }
     if (layer->dx.base) dx_blas(layer, &layer->worker[0]);
 }
@@ -133,15 +148,22 @@ static void run_layer_backward_blas(struct backward_layer *layer) {
 /* dh0, dc0 [N,H] of one layer and direction from the padded rows in the plan's order. */
 static void write_gradient(real *to, const real *rows, const struct reverse_pass *pass) {
     const ptrdiff_t H = pass->shape->H;
-    for (ptrdiff_t r = 0; to && r < pass->plan->N; r++)
+    for (ptrdiff_t r = 0; to && rows && r < pass->plan->N; r++)
         memcpy(to + pass->plan->order[r] * H, rows + r * pass->shape->ld, (size_t)H * sizeof(real));
+}
+
+static void start_peepholes(const struct reverse_pass *pass) {
+    const struct shape *shape = pass->shape;
+    const ptrdiff_t rows = shape->cell.form.peephole;
+    pad_rows(pass->peephole, pass->weights->peephole, rows, shape);
+    memset(pass->dpeephole, 0, (size_t)(pass->plan->N * rows * shape->ld) * sizeof(real));
 }
 
 /* w_ih of a layer has its own width; the memory for it is that of the widest. */
 static struct reverse_weights from_input_of(const struct shape *shape, const struct reverse_weights *memory,
                                             ptrdiff_t width) {
     struct reverse_weights weights = *memory;
-    const struct reverse_weights sizes = reverse_weights_of(shape, width);
+    const struct reverse_weights sizes = reverse_weights_of(shape, width, memory->block);
     weights.columns = sizes.columns;
     weights.narrow = sizes.narrow;
     return weights;
@@ -174,21 +196,29 @@ static void backward_stack(const struct shape *shape, struct backward_scratch *s
                 .from_input = from_input_of(shape, &scratch->from_input[d], layer_width(shape, l)),
                 .dh = scratch->dh[d],
                 .dc = scratch->dc[d],
-                .sums = scratch->sums[d],
+                .direct = scratch->direct[d],
+                .peephole = scratch->peephole[d],
+                .dpeephole = scratch->dpeephole[d],
+                .sums = {scratch->sums[d][0], scratch->sums[d][1]},
             };
             if (pass->dy.base) pass->dy.base += d * H;
             if (reads_symbols(shape, l)) {
                 pass->vectors = at_caller(x);
                 pass->by_symbol = scratch->by_symbol[d];
-                memset(pass->by_symbol, 0, (size_t)(shape->num * 4 * shape->ld) * sizeof(real));
+                memset(pass->by_symbol, 0, (size_t)(shape->num * shape->row) * sizeof(real));
             }
-            read_state(pass->dh, state_at(dfinal.h, shape, N, index), plan, H, shape->ld);
+            /* Where dh has another way than the products, that of the final state takes it. */
+            read_state(pass->direct, state_at(dfinal.h, shape, N, index), plan, H, shape->ld);
+            read_state(pass->dh, pass->direct ? NULL : state_at(dfinal.h, shape, N, index), plan, H, shape->ld);
             read_state(pass->dc, state_at(dfinal.c, shape, N, index), plan, H, shape->ld);
+            start_peepholes(pass);
         }
         if (shape->blas) run_layer_backward_blas(&layer);
         else run_layer_backward(&layer, l);
         for (int d = 0; d < D; d++) {
             add_weights(&layer.pass[d]);
+            add_peepholes(&layer.pass[d]);
+            add_direct(&layer.pass[d]);
             write_gradient(state_at(dinitial.h, shape, N, l * D + d), layer.pass[d].dh, &layer.pass[d]);
             write_gradient(state_at(dinitial.c, shape, N, l * D + d), layer.pass[d].dc, &layer.pass[d]);
         }

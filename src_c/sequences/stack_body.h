@@ -5,6 +5,13 @@
 #include "stack_backward.h"
 #include "stack_forward.h"
 
+#if REAL_BITS == 32
+int stack_fits(const clstm_stack *stack) {
+    struct cell cell;
+    return describe_cell(kernels_of(CLSTM_ISA_BASELINE), stack, &cell);
+}
+#endif
+
 /* The largest sizes that reach a BLAS. */
 static int blas_fits(const struct shape *shape, const struct plan *plan) {
     const ptrdiff_t chunk = chunk_capacity(plan) > OUTER_CHUNK ? chunk_capacity(plan) : OUTER_CHUNK;
@@ -86,14 +93,16 @@ void REAL_NAME(stack_read_tape)(const clstm_stack *stack, const clstm_batch *bat
     const struct layer_tape own = tape_at(&tape, index);
     const struct plan *plan = &tape.plan;
     const ptrdiff_t H = shape.H, ld = shape.ld;
-    void *const targets[6] = {trace->i, trace->f, trace->g, trace->o, trace->c, trace->h};
+    const int blocks = shape.cell.form.blocks;
+    void *const targets[6] = {trace->gates[0], trace->gates[1], trace->gates[2], trace->gates[3], trace->c, trace->h};
     for (int k = 0; k < 6; k++) {
+        if (!targets[k] || (k < 4 && k >= blocks) || (k == 4 && !shape.cell.has_c)) continue;
         const clstm_sequence target = {targets[k], batch->T * H, H};
         const struct located rows = at_caller(target);
-        for (ptrdiff_t s = 0; target.data && s < plan->T; s++)
+        for (ptrdiff_t s = 0; s < plan->T; s++)
             for (ptrdiff_t r = 0; r < plan->alive[s]; r++) {
                 const ptrdiff_t q = plan->start[s] + r, after = (plan->N + q) * ld;
-                const real *from = k < 4 ? own.gates + (q * 4 + k) * ld : (k == 4 ? own.c : own.h) + after;
+                const real *from = k < 4 ? own.blocks + (q * blocks + k) * ld : (k == 4 ? own.c : own.h) + after;
                 const ptrdiff_t t = plan_time(plan, (int)(index % shape.D), s, r);
                 memcpy(row_at(&rows, plan, t, r), from, (size_t)H * sizeof(real));
             }

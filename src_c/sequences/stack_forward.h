@@ -7,28 +7,32 @@
 
 /* Working memory of a forward call. */
 struct forward_scratch {
-    struct plan plan;                        /* inference only: a tape has its own */
-    real *input[2], *recurrent[2], *bias[2]; /* packed weights by direction */
-    real *table[2];                          /* z of each symbol, by direction */
-    struct slots ring[2];                    /* inference only */
+    struct plan plan;                                    /* inference only: a tape has its own */
+    real *input[2], *recurrent[2], *bias[2], *second[2]; /* packed weights by direction */
+    real *peephole[2];
+    real *table[2];              /* z of each symbol, by direction */
+    struct slots ring[2];        /* inference only */
     real *between[2];            /* inference only: outputs of the layer below, and of this one, [rows, D H] */
     struct pass_scratch *worker; /* [threads] */
 };
 
 static void forward_lay_out(struct forward_scratch *scratch, struct arena *arena, const struct shape *shape,
                             const struct plan *plan, int ring) {
-    const ptrdiff_t ld = shape->ld, state = times(plan->N, ld);
+    const ptrdiff_t ld = shape->ld, state = times(plan->N, ld), gates = times(shape->cell.gates, ld);
     for (int d = 0; d < shape->D && !shape->blas; d++) {
-        scratch->input[d] = arena_take(arena, times(widest_layer(shape), times(4, ld)), sizeof(real));
-        scratch->recurrent[d] = arena_take(arena, times(shape->H, times(4, ld)), sizeof(real));
-        scratch->bias[d] = arena_take(arena, times(4, ld), sizeof(real));
+        scratch->input[d] = arena_take(arena, times(widest_layer(shape), gates), sizeof(real));
+        scratch->recurrent[d] = arena_take(arena, times(shape->H, gates), sizeof(real));
+        scratch->bias[d] = arena_take(arena, gates, sizeof(real));
+        scratch->second[d] = arena_take(arena, shape->cell.two_sums ? gates : 0, sizeof(real));
     }
     for (int d = 0; d < shape->D; d++)
-        scratch->table[d] = arena_take(arena, times(shape->num, times(4, ld)), sizeof(real));
+        scratch->peephole[d] = arena_take(arena, times(shape->cell.form.peephole, ld), sizeof(real));
+    for (int d = 0; d < shape->D; d++)
+        scratch->table[d] = arena_take(arena, times(shape->num, shape->row), sizeof(real));
     for (int d = 0; d < shape->D && ring; d++) {
         scratch->ring[d].ring = 1;
         scratch->ring[d].h = arena_take(arena, times(2, state), sizeof(real));
-        scratch->ring[d].c = arena_take(arena, state, sizeof(real));
+        scratch->ring[d].c = shape->cell.has_c ? arena_take(arena, state, sizeof(real)) : NULL;
     }
     const ptrdiff_t between = shape->L > 1 && ring ? times(plan->rows, shape->D * shape->H) : 0;
     for (int i = 0; i < 2; i++) scratch->between[i] = arena_take(arena, between, sizeof(real));
@@ -43,15 +47,15 @@ static void forward_lay_out(struct forward_scratch *scratch, struct arena *arena
 struct forward_layer {
     struct pass pass[2];
     struct pass_scratch *worker;
-    real *const *input, *const *recurrent, *const *bias; /* where to pack the weights, by direction */
-    ptrdiff_t blocks;                                    /* of rows, per direction */
-    ptrdiff_t symbol_blocks;                             /* of symbols, per direction */
+    const struct forward_scratch *scratch; /* where to pack the weights */
+    ptrdiff_t blocks;                      /* of rows, per direction */
+    ptrdiff_t symbol_blocks;               /* of symbols, per direction */
 };
 
 enum { PACK_PARTS = 3 };
 
 /* One part of packing the weights of one direction into gate panels: a segment of the input, so that each is a term of
- * its own, or the recurrent matrix and the bias. */
+ * its own, or the recurrent matrix and the vectors. */
 static void pack_forward_task(void *context, ptrdiff_t task, int worker) {
     struct forward_layer *layer = context;
     const ptrdiff_t d = task / PACK_PARTS, part = task % PACK_PARTS;
@@ -59,18 +63,22 @@ static void pack_forward_task(void *context, ptrdiff_t task, int worker) {
     const struct shape *shape = pass->shape;
     const struct kernels *kernels = shape->kernels;
     const ptrdiff_t width = input_width(&pass->input), H = shape->H;
-    const struct panel_range all = all_panels(gate_panels(kernels, H));
+    const struct panels panels = cell_panels(shape);
     if (part < pass->input.segments) {
         const ptrdiff_t before = part == 0 ? 0 : pass->input.width[0];
-        pass->packed.input[part] = layer->input[d] + before * 4 * shape->ld;
-        kernels->pack_gates(layer->input[d] + before * 4 * shape->ld, (const real *)pass->weights->w_ih + before, width,
-                            H, pass->input.width[part], all);
+        real *dst = layer->scratch->input[d] + before * shape->cell.gates * shape->ld;
+        pass->packed.input[part] = dst;
+        kernels->pack_gates(dst, (const real *)pass->weights->w_ih + before, width, H, pass->input.width[part], &panels,
+                            all_panels(panels));
     } else if (part == PACK_PARTS - 1) {
-        pass->packed.recurrent = layer->recurrent[d];
-        pass->packed.bias = layer->bias[d];
-        kernels->pack_gates(layer->recurrent[d], pass->weights->w_hh, H, H, H, all);
-        if (pass->weights->b) kernels->pack_gates(layer->bias[d], pass->weights->b, 1, H, 1, all);
-        else memset(layer->bias[d], 0, (size_t)(4 * shape->ld) * sizeof(real));
+        pass->packed.recurrent = layer->scratch->recurrent[d];
+        pass->packed.bias = layer->scratch->bias[d];
+        kernels->pack_gates(layer->scratch->recurrent[d], pass->weights->w_hh, H, H, H, &panels, all_panels(panels));
+        pack_bias(shape, layer->scratch->bias[d], pass->weights->b, all_panels(panels));
+        if (shape->cell.two_sums) {
+            pass->packed.second = layer->scratch->second[d];
+            pack_second(shape, layer->scratch->second[d], pass->weights->b_hn, all_panels(panels));
+        }
     }
     (void)worker;
 }
@@ -97,6 +105,10 @@ static void run_layer(struct forward_layer *layer, const struct shape *shape, co
     const int split = split_of(shape, plan, threads, layer->blocks);
     for (int d = 0; d < shape->D; d++) layer->pass[d].split = split;
     if (!shape->blas) clstm_parallel(pack_threads(shape, index), shape->D * PACK_PARTS, pack_forward_task, layer);
+    for (int d = 0; d < shape->D; d++) {
+        layer->pass[d].packed.peephole = layer->scratch->peephole[d];
+        pad_rows(layer->scratch->peephole[d], layer->pass[d].weights->peephole, shape->cell.form.peephole, shape);
+    }
     if (reads_symbols(shape, index)) {
         layer->symbol_blocks = threads < shape->num ? threads : shape->num;
         clstm_parallel(threads, layer->symbol_blocks * shape->D, table_task, layer);
@@ -110,8 +122,7 @@ static void forward_stack(const struct shape *shape, struct forward_scratch *scr
                           clstm_sequence y, clstm_state final) {
     const ptrdiff_t D = shape->D, H = shape->H, N = plan->N;
     for (ptrdiff_t l = 0; l < shape->L; l++) {
-        struct forward_layer layer = {
-            .worker = scratch->worker, .input = scratch->input, .recurrent = scratch->recurrent, .bias = scratch->bias};
+        struct forward_layer layer = {.worker = scratch->worker, .scratch = scratch};
         const int last = l == shape->L - 1;
         for (int d = 0; d < D; d++) {
             const ptrdiff_t index = l * D + d;
@@ -119,7 +130,7 @@ static void forward_stack(const struct shape *shape, struct forward_scratch *scr
             *pass = (struct pass){.shape = shape, .plan = plan, .reverse = d, .weights = &weights[index]};
             if (tape) {
                 const struct layer_tape own = tape_at(tape, index);
-                pass->slots = (struct slots){0, own.h, own.c, own.gates};
+                pass->slots = (struct slots){0, own.h, own.c, own.blocks};
             } else {
                 pass->slots = scratch->ring[d];
             }

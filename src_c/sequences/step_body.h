@@ -11,45 +11,49 @@
 enum { GROUP_BYTES = 512 * 1024 }; /* packed weights of a group, at most: half of a usual second-level cache */
 
 struct step_worker {
-    real *input, *recurrent, *bias; /* one group of panels */
+    real *input, *recurrent, *bias, *second; /* one group of panels */
 };
 
 struct step {
     struct shape shape;
     ptrdiff_t N, panels, group; /* panels, and how many are packed at once */
     const clstm_weights *weights;
-    const real **x, **h; /* [N] rows of x and of the state before */
-    real *zeros;         /* [ld] h of a state that is NULL */
-    real *h_next, *c;    /* [N] rows, ld apart */
+    const real **x, **h_rows; /* [N] rows of x and of h */
+    real *h, *h_next, *c;     /* [N] rows, ld apart; c NULL: the cell has none */
+    real *peephole;           /* [rows, ld] */
     struct step_worker *worker;
 };
 
 static int step_threads(const struct shape *shape, ptrdiff_t N) {
     /* Packing a weight costs about as much as using it for some ten rows. */
-    return threads_for(shape->runtime, 8.0 * (double)shape->H * (double)(shape->I + shape->H) * (double)(N + 10));
+    return threads_for(shape->runtime,
+                       2.0 * shape->cell.gates * (double)shape->H * (double)(shape->I + shape->H) * (double)(N + 10));
 }
 
 static void step_lay_out(struct step *step, struct arena *arena, const struct shape *shape, ptrdiff_t N) {
-    const ptrdiff_t V = shape->kernels->lanes, ld = shape->ld, k = shape->I + shape->H;
+    const struct panels panels = cell_panels(shape);
+    const ptrdiff_t width = panel_width(shape, panels), ld = shape->ld, k = shape->I + shape->H;
     const int threads = step_threads(shape, N);
     step->shape = *shape;
     step->N = N;
-    step->panels = panel_count(gate_panels(shape->kernels, shape->H));
-    const ptrdiff_t fit = GROUP_BYTES / (ptrdiff_t)sizeof(real) / (4 * V) / k;
+    step->panels = panel_count(panels);
+    const ptrdiff_t fit = GROUP_BYTES / (ptrdiff_t)sizeof(real) / width / k;
     const ptrdiff_t share = (step->panels + threads - 1) / threads;
     step->group = fit < 1 ? 1 : fit < share ? fit : share;
     step->x = arena_take(arena, N, sizeof(real *));
-    step->h = arena_take(arena, N, sizeof(real *));
-    step->zeros = arena_take(arena, ld, sizeof(real));
+    step->h_rows = arena_take(arena, N, sizeof(real *));
+    step->h = arena_take(arena, times(N, ld), sizeof(real));
     step->h_next = arena_take(arena, times(N, ld), sizeof(real));
-    step->c = arena_take(arena, times(N, ld), sizeof(real));
+    step->c = shape->cell.has_c ? arena_take(arena, times(N, ld), sizeof(real)) : NULL;
+    step->peephole = arena_take(arena, times(shape->cell.form.peephole, ld), sizeof(real));
     step->worker = arena_take(arena, threads, sizeof *step->worker);
     for (int i = 0; i < threads; i++) {
         struct step_worker measured, *worker = step->worker ? &step->worker[i] : &measured;
-        const ptrdiff_t packed = times(4 * V, step->group);
+        const ptrdiff_t packed = times(width, step->group);
         worker->input = arena_take(arena, times(shape->I, packed), sizeof(real));
         worker->recurrent = arena_take(arena, times(shape->H, packed), sizeof(real));
         worker->bias = arena_take(arena, packed, sizeof(real));
+        worker->second = arena_take(arena, shape->cell.two_sums ? packed : 0, sizeof(real));
     }
 }
 
@@ -65,54 +69,75 @@ clstm_status REAL_NAME(step_size)(const clstm_runtime *runtime, const clstm_stac
     return CLSTM_OK;
 }
 
+/* The panels of a group, which is a layer of its own, as it were. */
+static void run_group(const struct step *step, const struct step_worker *own, ptrdiff_t unit, ptrdiff_t units) {
+    const struct shape *shape = &step->shape;
+    const ptrdiff_t width = panel_width(shape, cell_panels(shape));
+    struct cell_forward rows = cell_forward_of(shape, 1);
+    struct fused *fused = &rows.fused;
+    fused->panels = gate_panels(shape->kernels, shape->cell.gates, units);
+    fused->rows = step->N;
+    fused->terms = 2;
+    fused->term[0] = (struct term){
+        .rows = step->x, .step = 1, .k = shape->I, .panels = own->input, .panel_stride = shape->I * width};
+    fused->term[1] = (struct term){
+        .rows = step->h_rows, .step = 1, .k = shape->H, .panels = own->recurrent, .panel_stride = shape->H * width};
+    fused->bias = own->bias;
+    fused->second = shape->cell.two_sums ? own->second : NULL;
+    rows.hidden = units;
+    rows.h_prev = step->h + unit;
+    if (step->c) rows.c_prev = rows.c = step->c + unit;
+    rows.h = step->h_next + unit;
+    rows.peephole = step->peephole + unit;
+    shape->kernels->fused(fused, all_panels(fused->panels));
+}
+
 static void step_task(void *context, ptrdiff_t task, int worker) {
     const struct step *step = context;
+    const struct shape *shape = &step->shape;
     const struct step_worker *own = &step->worker[worker];
-    const ptrdiff_t V = step->shape.kernels->lanes, H = step->shape.H, I = step->shape.I, first = task * step->group;
+    const struct panels panels = cell_panels(shape);
+    const ptrdiff_t each = panels.groups * shape->kernels->lanes, H = shape->H, first = task * step->group;
     const ptrdiff_t end = first + step->group < step->panels ? first + step->group : step->panels;
-    const ptrdiff_t units = end * V < H ? (end - first) * V : H - first * V;
     const clstm_weights *weights = step->weights;
-    const struct kernels *kernels = step->shape.kernels;
     const struct panel_range group = {.begin = first, .end = end};
-    kernels->pack_gates(own->input, weights->w_ih, I, H, I, group);
-    kernels->pack_gates(own->recurrent, weights->w_hh, H, H, H, group);
-    if (weights->b) kernels->pack_gates(own->bias, weights->b, 1, H, 1, group);
-    else memset(own->bias, 0, (size_t)((end - first) * 4 * V) * sizeof(real));
-    const struct gate_rows rows = {
-        .rows = step->N,
-        .hidden = units, /* the group is a layer of its own, as it were */
-        .ld = step->shape.ld,
-        .terms = 2,
-        .term = {{.rows = step->x, .step = 1, .k = I, .panels = own->input, .panel_stride = I * 4 * V},
-                 {.rows = step->h, .step = 1, .k = H, .panels = own->recurrent, .panel_stride = H * 4 * V}},
-        .bias = own->bias,
-        .panels = gate_panels(kernels, units),
-        .c_prev = step->c + first * V,
-        .c = step->c + first * V,
-        .h = step->h_next + first * V,
-    };
-    kernels->gate_rows(&rows, all_panels(rows.panels));
+    shape->kernels->pack_gates(own->input, weights->w_ih, shape->I, H, shape->I, &panels, group);
+    shape->kernels->pack_gates(own->recurrent, weights->w_hh, H, H, H, &panels, group);
+    pack_bias(shape, own->bias, weights->b, group);
+    if (shape->cell.two_sums) pack_second(shape, own->second, weights->b_hn, group);
+    run_group(step, own, first * each, end * each < H ? (end - first) * each : H - first * each);
+}
+
+/* [N,H] of the caller, NULL is zero, as padded rows. */
+static void read_rows(real *rows, const real *state, const struct step *step) {
+    const ptrdiff_t H = step->shape.H, ld = step->shape.ld;
+    for (ptrdiff_t n = 0; rows && n < step->N; n++)
+        if (state) copy_padded(rows + n * ld, state + n * H, H, ld);
+        else memset(rows + n * ld, 0, (size_t)ld * sizeof(real));
+}
+
+static void write_rows(real *state, const real *rows, const struct step *step) {
+    const ptrdiff_t H = step->shape.H, ld = step->shape.ld;
+    for (ptrdiff_t n = 0; state && rows && n < step->N; n++)
+        memcpy(state + n * H, rows + n * ld, (size_t)H * sizeof(real));
 }
 
 void REAL_NAME(step)(const clstm_runtime *runtime, const clstm_stack *stack, ptrdiff_t N, const clstm_weights *weights,
                      const void *x, ptrdiff_t stride_x, clstm_state initial, clstm_state final, void *scratch) {
     const struct shape shape = shape_of(runtime, stack);
-    const ptrdiff_t H = shape.H, ld = shape.ld;
     struct arena arena = arena_over(scratch);
     struct step step;
     step_lay_out(&step, &arena, &shape, N);
     step.weights = weights;
-    memset(step.zeros, 0, (size_t)H * sizeof(real));
+    read_rows(step.h, initial.h, &step);
+    read_rows(step.c, initial.c, &step);
+    pad_rows(step.peephole, weights->peephole, shape.cell.form.peephole, &shape);
     for (ptrdiff_t n = 0; n < N; n++) {
         step.x[n] = (const real *)x + n * stride_x;
-        step.h[n] = initial.h ? (const real *)initial.h + n * H : step.zeros;
-        if (initial.c) copy_padded(step.c + n * ld, (const real *)initial.c + n * H, H, ld);
-        else memset(step.c + n * ld, 0, (size_t)ld * sizeof(real));
+        step.h_rows[n] = step.h + n * shape.ld;
     }
     const ptrdiff_t groups = (step.panels + step.group - 1) / step.group;
     clstm_parallel(step_threads(&shape, N), groups, step_task, &step);
-    for (ptrdiff_t n = 0; n < N; n++) {
-        if (final.h) memcpy((real *) final.h + n * H, step.h_next + n * ld, (size_t)H * sizeof(real));
-        if (final.c) memcpy((real *) final.c + n * H, step.c + n * ld, (size_t)H * sizeof(real));
-    }
+    write_rows(final.h, step.h_next, &step);
+    write_rows(final.c, step.c, &step);
 }

@@ -154,7 +154,7 @@ static void check_trace(const struct inputs *in, const struct results *out, cons
     for (ptrdiff_t d = 0; d < D; d++) {
         void *a[6]; /* i f g o c h */
         for (int k = 0; k < 6; k++) a[k] = constant_buffer(dtype, N * T * H, NAN);
-        const clstm_trace trace = {a[0], a[1], a[2], a[3], a[4], a[5]};
+        const clstm_trace trace = {{a[0], a[1], a[2], a[3]}, a[4], a[5]};
         const ptrdiff_t index = (in->stack.num_layers - 1) * D + d;
         CHECK(clstm_stack_read_tape(&in->stack, &in->batch, tape, index, &trace) == CLSTM_OK, "read_tape");
         for (ptrdiff_t q = 0; q < N * T * H; q++) {

@@ -60,7 +60,7 @@ static void adam(clstm_isa isa, ptrdiff_t n, const clstm_adam_options *options, 
 
 static void activate(clstm_isa isa, clstm_activation function, ptrdiff_t n, const void *x, void *y) {
     const struct kernels *kernels = kernels_of(isa);
-    (function == CLSTM_EXP ? kernels->exp : function == CLSTM_SIGMOID ? kernels->sigmoid : kernels->tanh)(n, x, y);
+    kernels->activate(function, n, x, y);
 }
 
 const struct arithmetic REAL_NAME(clstm_arithmetic) = {

@@ -117,7 +117,7 @@ static void run_activate(struct flat *flat, ptrdiff_t block, ptrdiff_t at, ptrdi
 clstm_status clstm_activate(const clstm_runtime *runtime, clstm_dtype dtype, clstm_activation function, ptrdiff_t n,
                             const void *x, void *y) {
     clstm_status status = check_flat(runtime, dtype, n);
-    if (!status && ((int)function < CLSTM_EXP || function > CLSTM_TANH)) status = CLSTM_BAD_OPTION;
+    if (!status && ((int)function <= CLSTM_USUAL || function >= CLSTM_ACTIVATION_COUNT)) status = CLSTM_BAD_OPTION;
     if (status) return status;
     run_flat(&(struct flat){.run = run_activate, .function = function, .in = x, .out = y}, runtime, dtype, n);
     return CLSTM_OK;

@@ -1,0 +1,343 @@
+"""Cells: one step at a time, the T = 1 case of the sequence."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import _arrays
+from .gru import GRU
+from .layer import Tape, look
+from .lstm import LSTM
+from .recurrent import _Recurrent, refuse
+from .rnn import RNN
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, DTypeLike
+
+    _StateLike = tuple[ArrayLike, ArrayLike] | ArrayLike
+    _State = tuple[np.ndarray, np.ndarray] | np.ndarray
+
+
+class RecurrentCell(_Recurrent):
+    """One step of one layer, without an axis for time: what `LSTMCell`, `GRUCell` and `RNNCell` share.
+
+    The state is (h, c) for an LSTM and h alone for the others, each an array (N, H). The cell is not made by itself,
+    but by the class of its kind.
+    """
+
+    axes = "step"
+
+    def config(self) -> dict[str, Any]:
+        """The arguments that make a cell of the same configuration."""
+        return {k: v for k, v in super().config().items() if k not in ("num_layers", "bidirectional")}
+
+    @classmethod
+    def parameter_shapes(cls, input_size, hidden_size, *, bias=True, dtype="float32", **options):
+        """The names and shapes of the parameters."""
+        for name, shape in cls._shapes_of(input_size, hidden_size, 1, False, bias, options):
+            yield name.removesuffix("_l0"), shape
+
+    def _checked(self, x, state, lengths):
+        """x (N, 1, I), (h, c) and no lengths as the core takes them."""
+        x = _arrays.steps("x", x, self.dtype, self.input_size, axes="N")
+        _arrays.absent("lengths", lengths, "x has no time axis")
+        return x[:, None], self._members("state", state, (x.shape[0], self.hidden_size)), None
+
+    def __call__(
+        self,
+        x: ArrayLike,
+        state: _StateLike | None = None,
+        lengths: ArrayLike | None = None,
+        *,
+        out: _State | None = None,
+    ) -> _State:
+        """Inference: one step, with the parameters as they are now.
+
+        Who takes many steps with the same parameters is better served by the `stream` of the layer, which packs them
+        once.
+
+        Parameters
+        ----------
+        x : array_like, (N, I)
+        state : (h, c) or h, each array_like (N, H), optional
+            None is zeros.
+        lengths : None
+            There is no time axis; the argument is part of the protocol.
+        out : (h, c) or h, each ndarray (N, H), optional
+            Where to write the result: contiguous, of the cell's dtype. They may be those of `state`, or overlap x or
+            `state` in any way, but not each other: all is read before they are written. With `out`, and arguments
+            that need no conversion, a call allocates nothing.
+
+        Returns
+        -------
+        state : (h, c) or h, each ndarray (N, H)
+            `out`, or new arrays.
+        """
+        if lengths is None:
+            after = self._core.step(self._flat, x, state, out)
+            if after is not None:
+                return after
+        return self._convert_and_step(x, state, lengths, out)
+
+    def _convert_and_step(self, x, state, lengths, out):
+        """The same for arguments that do not fit as they are, or not at all."""
+        x = _arrays.steps("x", x, self.dtype, self.input_size, axes="N")
+        _arrays.absent("lengths", lengths, "x has no time axis")
+        shape = (x.shape[0], self.hidden_size)
+        state = self._members("state", state, shape)
+        state = state if len(self._kind.states) == 2 else state[0]
+        if out is None:
+            return self._core.step(self._flat, x, state, None)
+        if len(self._kind.states) == 1:
+            self._core.step(self._flat, x, state, np.asarray(_arrays.output("out", out, self.dtype, shape)))
+            return out
+        h, c = (_arrays.output(f"out[{k}]", part, self.dtype, shape) for k, part in enumerate(_arrays.pair("out", out)))
+        if np.may_share_memory(h, c):
+            raise _arrays.wrong(ValueError, "out", "two arrays that do not overlap", "arrays that do")
+        self._core.step(self._flat, x, state, (np.asarray(h), np.asarray(c)))
+        return out
+
+    def infer(
+        self, x: ArrayLike, state: _StateLike | None = None, lengths: ArrayLike | None = None
+    ) -> tuple[np.ndarray, _State]:
+        """h as the output, and the state."""
+        state = self(x, state, lengths)
+        h = state[0] if len(self._kind.states) == 2 else state
+        return h.copy(), state
+
+    def forward(
+        self, x: ArrayLike, state: _StateLike | None = None, lengths: ArrayLike | None = None
+    ) -> tuple[np.ndarray, _State, Tape]:
+        """One step and a tape for `backward`.
+
+        Returns
+        -------
+        y : ndarray, (N, H)
+            The output, which is h.
+        state : (h, c) or h, each ndarray (N, H)
+        tape : Tape
+        """
+        checked = self._checked(x, state, lengths)
+        y, h, c, core_tape = self._run(checked, keep=True)
+        return y[:, 0], self._state(h[0], None if c is None else c[0]), Tape(self, (checked[0], core_tape))
+
+    def backward(
+        self,
+        tape: Tape,
+        dy: ArrayLike | None,
+        dstate: _StateLike | None = None,
+        grads: dict[str, np.ndarray] | None = None,
+        need_dx: bool = True,
+    ) -> tuple[np.ndarray | None, _State, dict[str, np.ndarray]]:
+        """Exact gradients of one step; back-propagation through time is to call it from the last step to the first.
+
+        Parameters
+        ----------
+        tape : Tape
+            From `forward` of this cell, whose parameters have not been changed since. It is used up.
+        dy : array_like, (N, H), or None
+            Gradient of the loss with respect to y. None is zero, if dstate is given.
+        dstate : (dh, dc) or dh, each array_like (N, H), optional
+            Gradient with respect to the state after the step, added to that by way of y; None is zero.
+        grads : dict of ndarray, optional
+            The keys of `parameters`; gradients are added to these arrays. None: to fresh zeros.
+        need_dx : bool, default True
+            False: dx is None and is not computed.
+
+        Returns
+        -------
+        dx : ndarray, (N, I)
+        dstate : (dh, dc) or dh, each ndarray (N, H)
+            Gradient with respect to the state before the step.
+        grads : dict of ndarray
+        """
+        saved = look(tape, self)
+        shape = (saved[0].shape[0], self.hidden_size)
+        if dy is not None:
+            dy = _arrays.of_shape("dy", dy, self.dtype, shape)[:, None]
+        elif dstate is None:
+            raise _arrays.wrong(TypeError, "dy", "an array, or None if dstate is given", "None")
+        dstate = self._members("dstate", dstate, shape)
+        grads = self._gradients(grads)
+        dx, dh, dc = self._run_back(tape, saved, dy, dstate, grads, need_dx)
+        return None if dx is None else dx[:, 0], self._state(dh[0], None if dc is None else dc[0]), grads
+
+
+class LSTMCell(RecurrentCell):
+    """One step of one LSTM layer: an `LSTM` with T = 1 and no axis for it.
+
+    Parameters
+    ----------
+    input_size, hidden_size : int
+        I and H.
+    bias : bool, default True
+        Whether there is a bias b.
+    peephole, coupled, forget_gate, clip, cell_clip, gradient_clip
+        As in `LSTM`.
+    gate_activation, candidate_activation, output_activation
+        As in `LSTM`.
+    dtype : str or dtype, default "float32"
+        "float32" or "float64".
+    rng : int or numpy.random.Generator, optional
+        Seed or generator for the starting weights; None: fresh entropy.
+
+    Notes
+    -----
+    Parameters: ``weight_ih`` (4H, I), ``weight_hh`` (4H, H), ``bias`` (4H,), and ``peephole`` if there is one.
+    Equations and starting weights are those of `LSTM`.
+
+    Examples
+    --------
+    >>> import numpy as np, clstm
+    >>> cell = clstm.LSTMCell(3, 4, rng=0)
+    >>> state = None
+    >>> for x in np.ones((5, 2, 3), np.float32):
+    ...     state = h, c = cell(x, state)
+    >>> h.shape
+    (2, 4)
+    """
+
+    _kind = LSTM._kind
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        bias: bool = True,
+        peephole: bool = False,
+        coupled: bool = False,
+        forget_gate: bool = True,
+        clip: float | None = None,
+        cell_clip: float | None = None,
+        gradient_clip: float | None = None,
+        gate_activation: str = "sigmoid",
+        candidate_activation: str = "tanh",
+        output_activation: str = "tanh",
+        dtype: DTypeLike = "float32",
+        rng: int | np.random.Generator | None = None,
+    ) -> None:
+        options = {
+            "peephole": peephole,
+            "coupled": coupled,
+            "forget_gate": forget_gate,
+            "clip": clip,
+            "cell_clip": cell_clip,
+            "gradient_clip": gradient_clip,
+            "gate_activation": gate_activation,
+            "candidate_activation": candidate_activation,
+            "output_activation": output_activation,
+        }
+        self._start(input_size, hidden_size, 1, False, bias, options, dtype, rng)
+
+
+class GRUCell(RecurrentCell):
+    """One step of one layer of gated recurrent units: a `GRU` with T = 1 and no axis for it.
+
+    Parameters
+    ----------
+    input_size, hidden_size : int
+        I and H.
+    bias : bool, default True
+        Whether there are biases.
+    clip, gradient_clip, gate_activation, candidate_activation
+        As in `GRU`.
+    dtype : str or dtype, default "float32"
+        "float32" or "float64".
+    rng : int or numpy.random.Generator, optional
+        Seed or generator for the starting weights; None: fresh entropy.
+
+    Notes
+    -----
+    Parameters: ``weight_ih`` (3H, I), ``weight_hh`` (3H, H), ``bias`` (3H,), ``bias_hn`` (H,). Equations and starting
+    weights are those of `GRU`.
+
+    Examples
+    --------
+    >>> import numpy as np, clstm
+    >>> cell = clstm.GRUCell(3, 4, rng=0)
+    >>> h = None
+    >>> for x in np.ones((5, 2, 3), np.float32):
+    ...     h = cell(x, h)
+    >>> h.shape
+    (2, 4)
+    """
+
+    _kind = GRU._kind
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        bias: bool = True,
+        clip: float | None = None,
+        gradient_clip: float | None = None,
+        gate_activation: str = "sigmoid",
+        candidate_activation: str = "tanh",
+        dtype: DTypeLike = "float32",
+        rng: int | np.random.Generator | None = None,
+        **refused: Any,
+    ) -> None:
+        refuse(self, refused)
+        options = {
+            "clip": clip,
+            "gradient_clip": gradient_clip,
+            "gate_activation": gate_activation,
+            "candidate_activation": candidate_activation,
+        }
+        self._start(input_size, hidden_size, 1, False, bias, options, dtype, rng)
+
+
+class RNNCell(RecurrentCell):
+    """One step of one plain recurrent layer: an `RNN` with T = 1 and no axis for it.
+
+    Parameters
+    ----------
+    input_size, hidden_size : int
+        I and H.
+    bias : bool, default True
+        Whether there is a bias b.
+    activation, clip, gradient_clip
+        As in `RNN`.
+    dtype : str or dtype, default "float32"
+        "float32" or "float64".
+    rng : int or numpy.random.Generator, optional
+        Seed or generator for the starting weights; None: fresh entropy.
+
+    Notes
+    -----
+    Parameters: ``weight_ih`` (H, I), ``weight_hh`` (H, H), ``bias`` (H,). Starting weights are those of `RNN`.
+
+    Examples
+    --------
+    >>> import numpy as np, clstm
+    >>> cell = clstm.RNNCell(3, 4, rng=0)
+    >>> cell(np.ones((2, 3), np.float32)).shape
+    (2, 4)
+    """
+
+    _kind = RNN._kind
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        bias: bool = True,
+        activation: str = "tanh",
+        clip: float | None = None,
+        gradient_clip: float | None = None,
+        dtype: DTypeLike = "float32",
+        rng: int | np.random.Generator | None = None,
+        **refused: Any,
+    ) -> None:
+        refuse(self, refused)
+        options = {
+            "activation": activation,
+            "clip": clip,
+            "gradient_clip": gradient_clip,
+        }
+        self._start(input_size, hidden_size, 1, False, bias, options, dtype, rng)

@@ -1,0 +1,137 @@
+"""GRU over sequences."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from . import _arrays
+from .recurrent import Kind, RecurrentLayer, refuse
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import DTypeLike
+
+
+def core_options(options):
+    """The options by the names of the core."""
+    return {
+        **{name: options[name] or 0 for name in ("clip", "gradient_clip")},
+        **{name: options[name] for name in ("gate_activation", "candidate_activation")},
+    }
+
+
+KIND = Kind(
+    name="gru",
+    states=("h",),
+    options={
+        "clip": _arrays.limit,
+        "gradient_clip": _arrays.limit,
+        "gate_activation": _arrays.activation,
+        "candidate_activation": _arrays.activation,
+    },
+    gates=lambda options: ("r", "z", "n"),
+    blocks=("r", "z", "", "n"),
+    extra_shapes=lambda options, H: {"bias_hn": (H,)} if options["bias"] else {},
+    core=core_options,
+)
+
+
+class GRU(RecurrentLayer):
+    """A stack of gated recurrent units over sequences, in one direction or both.
+
+    For each layer, direction and step t (Cho et al. 2014, with the reset after the product, as in PyTorch, cuDNN and
+    the default of Keras)::
+
+        r = sigmoid(w_ir x_t + w_hr h_{t-1} + b_r)
+        z = sigmoid(w_iz x_t + w_hz h_{t-1} + b_z)
+        n = tanh(w_in x_t + b_n + r (w_hn h_{t-1} + b_hn))
+        h_t = (1 - z) n + z h_{t-1}
+
+    Layer 0 reads x, layer k > 0 the outputs of layer k-1, forward direction first.
+
+    Parameters
+    ----------
+    input_size, hidden_size : int
+        I and H.
+    num_layers : int, default 1
+        L.
+    bidirectional : bool, default False
+        Whether each layer also reads the sequence from its end, with parameters of its own. D is 2 then, else 1.
+    bias : bool, default True
+        Whether there are biases.
+    clip : float, optional
+        Limits the arguments of the activations to +-clip (ONNX ``clip``).
+    gradient_clip : float, optional
+        Limits the gradients of those arguments to +-gradient_clip in each step of `backward` (Graves 2013). The
+        gradient is not exact then, where that happens.
+    gate_activation, candidate_activation : str
+        Of r and z; of n. The names are those of `LSTM`.
+    dtype : str or dtype, default "float32"
+        "float32" or "float64", of parameters and results.
+    rng : int or numpy.random.Generator, optional
+        Seed or generator for the starting weights; None: fresh entropy.
+
+    Attributes
+    ----------
+    input_size, hidden_size, num_layers, output_size : int
+        output_size is D*H.
+    bidirectional, bias : bool
+    dtype : numpy.dtype
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, what was expected and what came; also for options that only an `LSTM` has.
+
+    Notes
+    -----
+    The state is h alone, an array (L*D, N, H).
+
+    Parameters, for k = 0 .. L-1, and again with the suffix ``_reverse`` if bidirectional: ``weight_ih_l{k}`` (3H, I or
+    D*H), ``weight_hh_l{k}`` (3H, H), ``bias_l{k}`` (3H,), rows in the order of the gates r z n; and ``bias_hn_l{k}``
+    (H,), the bias inside the reset, which cannot be merged with the other. PyTorch's ``bias_ih`` and ``bias_hh`` are
+    added up but for that.
+
+    Starting weights are those of Keras: Glorot uniform for the input, orthogonal for the recurrent matrix, zero for the
+    biases.
+
+    Examples
+    --------
+    >>> import numpy as np, clstm
+    >>> gru = clstm.GRU(3, 4, rng=0)
+    >>> x = np.ones((2, 5, 3), np.float32)
+    >>> y, h = gru(x)
+    >>> y.shape, h.shape
+    ((2, 5, 4), (1, 2, 4))
+    >>> y, h, tape = gru.forward(x, lengths=[5, 3])
+    >>> dx, dh, grads = gru.backward(tape, np.ones_like(y))
+    >>> {name: gradient.shape for name, gradient in grads.items()}
+    {'weight_ih_l0': (12, 3), 'weight_hh_l0': (12, 4), 'bias_l0': (12,), 'bias_hn_l0': (4,)}
+    """
+
+    _kind = KIND
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        num_layers: int = 1,
+        bidirectional: bool = False,
+        bias: bool = True,
+        clip: float | None = None,
+        gradient_clip: float | None = None,
+        gate_activation: str = "sigmoid",
+        candidate_activation: str = "tanh",
+        dtype: DTypeLike = "float32",
+        rng: int | np.random.Generator | None = None,
+        **refused: Any,
+    ) -> None:
+        refuse(self, refused)
+        options = {
+            "clip": clip,
+            "gradient_clip": gradient_clip,
+            "gate_activation": gate_activation,
+            "candidate_activation": candidate_activation,
+        }
+        self._start(input_size, hidden_size, num_layers, bidirectional, bias, options, dtype, rng)

@@ -1,0 +1,438 @@
+"""What recurrent layers share: running over sequences, one step at a time, and the look inside.
+
+A kind of cell (`lstm.py`, `gru.py`, `rnn.py`) says what it is made of in a `Kind`; the layers and cells of all kinds
+are the two classes of this file, which know of kinds no more than that.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from . import _arrays, _core
+from .embedding import Vectors
+from .layer import Tape, _DrawnLayer, glorot_uniform, kind_of, look
+from .stream import Stream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import ArrayLike
+
+    _StateLike = tuple[ArrayLike, ArrayLike] | ArrayLike
+    _State = tuple[np.ndarray, np.ndarray] | np.ndarray
+
+
+class Kind(NamedTuple):
+    """What Python has to know of a kind of cell."""
+
+    name: str  # that of the core
+    states: tuple[str, ...]  # what is carried from step to step: h, or h and c
+    options: dict[str, Callable[[str, Any], Any]]  # the check of each option, which returns its value
+    gates: Callable[[dict[str, Any]], tuple[str, ...]]  # names of the blocks of the weight matrices, by the options
+    blocks: tuple[str, ...]  # names of the blocks on the tape, in their order; "" is not shown
+    extra_shapes: Callable[[dict[str, Any], int], dict[str, tuple[int, ...]]]  # of parameters that only it has
+    core: Callable[[dict[str, Any]], dict[str, Any]]  # the options as the core names them
+
+
+class Trace:
+    """What a recurrent layer did: its gates and states at every step.
+
+    Attributes
+    ----------
+    i, f, g, o, c, h : ndarray, (L*D, N, T, H)
+        Of an LSTM: input gate, forget gate, candidate and output gate after their activations, cell state and hidden
+        state after the step.
+    r, z, n, h : ndarray, (L*D, N, T, H)
+        Of a GRU: reset gate, update gate, candidate, hidden state.
+    h : ndarray, (L*D, N, T, H)
+        Of an RNN.
+
+    The first axis is that of the state: layer by layer, forward direction first; `[:, :, t]` is what was computed at
+    step t. All are zero beyond the lengths. An index selects in all at once: ``trace[0].f`` are the forget gates
+    (N, T, H) of the first layer.
+    """
+
+    __slots__ = ("_arrays",)
+
+    def __init__(self, **arrays: np.ndarray) -> None:
+        self._arrays = arrays
+
+    def __getattr__(self, name: str) -> np.ndarray:
+        try:
+            return object.__getattribute__(self, "_arrays")[name]
+        except (AttributeError, KeyError):
+            raise AttributeError(f"this trace has {', '.join(self)}, but no {name}") from None
+
+    def __getitem__(self, index: Any) -> Trace:
+        return Trace(**{name: array[index] for name, array in self._arrays.items()})
+
+    def __iter__(self):
+        return iter(object.__getattribute__(self, "_arrays"))
+
+    def __dir__(self):
+        return [*super().__dir__(), *self]
+
+    def __repr__(self):
+        first = next(iter(self._arrays.values()))
+        return f"Trace({' '.join(self)}, each {first.shape} {first.dtype})"
+
+
+class _Recurrent(_DrawnLayer):
+    """What sequences and cells share: a cell is a sequence of one step."""
+
+    _kind: Kind
+    hidden_size: int
+    bias: bool
+    _positional = ("input_size", "hidden_size")
+
+    def _start(self, input_size, hidden_size, num_layers, bidirectional, bias, options, dtype, rng):
+        """Checks everything and completes the construction."""
+        self.input_size = _arrays.size("input_size", input_size)
+        self.hidden_size = _arrays.size("hidden_size", hidden_size)
+        self.num_layers = _arrays.size("num_layers", num_layers)
+        self.bidirectional = _arrays.flag("bidirectional", bidirectional)
+        self.bias = _arrays.flag("bias", bias)
+        self._options = checked_options(type(self), options)
+        vars(self).update(self._options)
+        self.dtype = _arrays.dtype(dtype)
+        self._directions = 2 if self.bidirectional else 1
+        self._states = self.num_layers * self._directions
+        self.output_size = self._directions * self.hidden_size
+        super().__init__(dtype, rng)
+        description = {
+            "cell": self._kind.name,
+            "dtype": self.dtype.name,
+            "input_size": self.input_size,
+            "hidden_size": self.hidden_size,
+            "num_layers": self.num_layers,
+            "directions": self._directions,
+            "bias": self.bias,
+        }
+        self._core = _core.Stack({**description, **self._kind.core(self._options)})
+
+    def config(self) -> dict[str, Any]:
+        """The arguments that make a layer of the same configuration; options that are as usual are left out."""
+        sizes = ("input_size", "hidden_size", "num_layers", "bidirectional", "bias")
+        usual = defaults_of(type(self))
+        options = {name: value for name, value in self._options.items() if value != usual[name]}
+        return {**{name: getattr(self, name) for name in sizes}, **options, "dtype": self.dtype.name}
+
+    @classmethod
+    def _shapes_of(cls, input_size, hidden_size, num_layers, bidirectional, bias, options):
+        """The names and shapes of the parameters; the suffix of a layer and direction is that of an LSTM."""
+        kind = cls._kind
+        width = _arrays.size("input_size", input_size)
+        H = _arrays.size("hidden_size", hidden_size)
+        suffixes = ("", "_reverse") if _arrays.flag("bidirectional", bidirectional) else ("",)
+        options = checked_options(cls, {**defaults_of(cls), **options})
+        rows = len(kind.gates(options)) * H
+        extra = kind.extra_shapes({**options, "bias": _arrays.flag("bias", bias)}, H)
+        for k in range(_arrays.size("num_layers", num_layers)):
+            for suffix in suffixes:
+                yield f"weight_ih_l{k}{suffix}", (rows, width)
+                yield f"weight_hh_l{k}{suffix}", (rows, H)
+                if bias:
+                    yield f"bias_l{k}{suffix}", (rows,)
+                for name, shape in extra.items():
+                    yield f"{name}_l{k}{suffix}", shape
+            width = len(suffixes) * H
+
+    def _draw(self, rng, parameters):
+        H, gates = self.hidden_size, self._kind.gates(self._options)
+        for name, values in parameters.items():
+            if name.startswith("weight_ih"):
+                values[...] = glorot_uniform(rng, values.shape)
+            elif name.startswith("weight_hh"):
+                values[...] = orthogonal(rng, values.shape)
+            else:
+                values[...] = 0
+            if "f" in gates and name.startswith("bias"):
+                values[gates.index("f") * H :][:H] = 1
+
+    # States: (h, c), or h alone
+
+    def _members(self, name, state, shape):
+        """h and c as the core takes them, each an array or None."""
+        if len(self._kind.states) == 2:
+            return _arrays.state(name, state, self.dtype, shape)
+        return None if state is None else _arrays.of_shape(name, state, self.dtype, shape), None
+
+    def _new_state(self, N):
+        h = np.empty((self._states, N, self.hidden_size), self.dtype)
+        return h, np.empty_like(h) if len(self._kind.states) == 2 else None
+
+    def _state(self, h, c):
+        return h if c is None else (h, c)
+
+    def _run(self, checked, keep):
+        """y, h, c and the core's tape, or None for it, of what `_checked` returned."""
+        x, state, lengths = checked
+        N, T, _ = x.shape
+        y = np.empty((N, T, self._directions * self.hidden_size), self.dtype)
+        h, c = self._new_state(N)
+        values, symbols = (x.vectors, x.symbols) if type(x) is Vectors else (x, None)
+        return y, h, c, self._core.forward(self._flat, values, lengths, *state, y, h, c, keep, symbols)
+
+    def _run_back(self, tape, saved, dy, dstate, grads, need_dx):
+        """dx (N, T, I), dh and dc of arguments that are checked; adds to grads and uses the tape up."""
+        x, core_tape = saved
+        values = x.vectors if type(x) is Vectors else x
+        dx = np.empty(values.shape, self.dtype) if need_dx else None
+        dh, dc = self._new_state(x.shape[0])
+        tape.take()
+        try:
+            self._core.backward(self._flat, core_tape, values, dy, *dstate, dx, dh, dc, list(grads.values()))
+        except Exception:
+            tape.put_back(saved)  # the core refuses before it writes
+            raise
+        if dx is not None and values is not x:
+            dx = Vectors(dx, x.symbols)
+        return dx, dh, dc
+
+
+class RecurrentLayer(_Recurrent):
+    """A stack of recurrent layers over sequences, in one direction or both: what `LSTM`, `GRU` and `RNN` share.
+
+    The state is (h, c) for an LSTM and h alone for the others; each is an array (L*D, N, H), layer by layer, forward
+    direction first. The stack is not made by itself, but by the class of its kind.
+    """
+
+    axes = "sequence"
+
+    @classmethod
+    def parameter_shapes(
+        cls, input_size, hidden_size, *, num_layers=1, bidirectional=False, bias=True, dtype="float32", **options
+    ):
+        """The names and shapes of the parameters."""
+        return cls._shapes_of(input_size, hidden_size, num_layers, bidirectional, bias, options)
+
+    def _checked(self, x, state, lengths):
+        """x, (h, c) and lengths as the core takes them."""
+        if type(x) is not Vectors:
+            x = _arrays.steps("x", x, self.dtype, self.input_size)
+        N, T, _ = x.shape
+        shape = (self._states, N, self.hidden_size)
+        return x, self._members("state", state, shape), _arrays.lengths(lengths, N, T)
+
+    def __call__(
+        self, x: ArrayLike, state: _StateLike | None = None, lengths: ArrayLike | None = None
+    ) -> tuple[np.ndarray, _State]:
+        """Inference: runs over whole sequences.
+
+        Parameters
+        ----------
+        x : array_like, (N, T, I)
+            An array of the layer's dtype whose last axis is contiguous is taken as it is, any other is copied once.
+        state : (h, c) or h, each array_like (L*D, N, H), optional
+            State before the first step; None is zeros.
+        lengths : array_like of int, (N,), optional
+            Valid steps of each row, 0 to T; None: all T. What comes after is never read.
+
+        Returns
+        -------
+        y : ndarray, (N, T, D*H)
+            Hidden states of the last layer, forward direction first; zero beyond the lengths.
+        state : (h, c) or h, each ndarray (L*D, N, H)
+            State after the last valid step of each row (for the reverse direction, step 0). Of a row of length 0 it
+            is the initial one.
+
+        Raises
+        ------
+        TypeError
+            An argument is of a kind that cannot be converted: complex numbers, objects, text.
+        ValueError
+            A shape or a length does not fit.
+        """
+        return self.infer(x, state, lengths)
+
+    def infer(
+        self, x: ArrayLike, state: _StateLike | None = None, lengths: ArrayLike | None = None
+    ) -> tuple[np.ndarray, _State]:
+        """The same as calling the layer."""
+        y, h, c, _ = self._run(self._checked(x, state, lengths), keep=False)
+        return y, self._state(h, c)
+
+    def forward(
+        self, x: ArrayLike, state: _StateLike | None = None, lengths: ArrayLike | None = None
+    ) -> tuple[np.ndarray, _State, Tape]:
+        """The same numbers as calling the layer, and a tape for `backward`.
+
+        Parameters
+        ----------
+        x, state, lengths
+            As in `__call__`. The tape refers to x: do not change it before backward.
+
+        Returns
+        -------
+        y : ndarray, (N, T, D*H)
+        state : (h, c) or h, each ndarray (L*D, N, H)
+        tape : Tape
+        """
+        checked = self._checked(x, state, lengths)
+        y, h, c, core_tape = self._run(checked, keep=True)
+        return y, self._state(h, c), Tape(self, (checked[0], core_tape))
+
+    def backward(
+        self,
+        tape: Tape,
+        dy: ArrayLike | None,
+        dstate: _StateLike | None = None,
+        grads: dict[str, np.ndarray] | None = None,
+        need_dx: bool = True,
+    ) -> tuple[np.ndarray | None, _State, dict[str, np.ndarray]]:
+        """Exact back-propagation through time.
+
+        Parameters
+        ----------
+        tape : Tape
+            From `forward` of this layer, whose parameters have not been changed since. It is used up.
+        dy : array_like, (N, T, D*H), or None
+            Gradient of the loss with respect to y; not read beyond the lengths. None is zero, if dstate is given.
+        dstate : (dh, dc) or dh, each array_like (L*D, N, H), optional
+            Gradient with respect to the final state; None is zero.
+        grads : dict of ndarray, optional
+            The keys of `parameters`; gradients are added to these arrays. None: to fresh zeros.
+        need_dx : bool, default True
+            False: dx is None and is not computed.
+
+        Returns
+        -------
+        dx : ndarray, (N, T, I)
+            Zero beyond the lengths.
+        dstate : (dh, dc) or dh, each ndarray (L*D, N, H)
+            Gradient with respect to the initial state.
+        grads : dict of ndarray
+
+        Raises
+        ------
+        ValueError
+            The tape is used up or of another layer, or a shape does not fit. Nothing has changed then.
+        """
+        saved = look(tape, self)
+        N, T, _ = saved[0].shape
+        if dy is not None:
+            dy = _arrays.of_shape("dy", dy, self.dtype, (N, T, self._directions * self.hidden_size), strided=True)
+        elif dstate is None:
+            raise _arrays.wrong(TypeError, "dy", "an array, or None if dstate is given", "None")
+        dstate = self._members("dstate", dstate, (self._states, N, self.hidden_size))
+        grads = self._gradients(grads)
+        dx, dh, dc = self._run_back(tape, saved, dy, dstate, grads, need_dx)
+        return dx, self._state(dh, dc), grads
+
+    def trace(self, x: ArrayLike, state: _StateLike | None = None, lengths: ArrayLike | None = None) -> Trace:
+        """Runs over x and returns the gates and states of every step.
+
+        Parameters
+        ----------
+        x, state, lengths
+            As in `__call__`.
+
+        Returns
+        -------
+        Trace
+            Of an LSTM ``trace.i``, ``.f``, ``.g``, ``.o``, ``.c``, ``.h``, of a GRU ``.r``, ``.z``, ``.n``, ``.h``,
+            of an RNN ``.h``: each (L*D, N, T, H), also where L*D is 1; ``trace[k]`` is that of one layer and
+            direction, (N, T, H).
+
+        Examples
+        --------
+        >>> import numpy as np, clstm
+        >>> lstm = clstm.LSTM(3, 4, rng=0)
+        >>> x = np.ones((2, 5, 3), np.float32)
+        >>> trace = lstm.trace(x)
+        >>> trace.f.shape, trace[0].f.shape
+        ((1, 2, 5, 4), (2, 5, 4))
+        >>> bool((trace[0].h == lstm(x)[0]).all())
+        True
+        """
+        checked = self._checked(x, state, lengths)
+        core_tape = self._run(checked, keep=True)[-1]
+        return self._kind_trace(core_tape, *checked[0].shape[:2], checked[2])
+
+    def _kind_trace(self, core_tape, N, T, lengths):
+        """The trace of a tape."""
+        kind, shape = self._kind, (self._states, N, T, self.hidden_size)
+        shown = [name for name in self._blocks() if name]
+        arrays = {name: np.empty(shape, self.dtype) for name in dict.fromkeys([*shown, *reversed(kind.states)])}
+        for k in range(self._states):
+            gates = [arrays[name][k] if name else None for name in self._blocks()]
+            c = arrays["c"][k] if "c" in arrays else None
+            self._core.read_tape(core_tape, k, gates, c, arrays["h"][k])
+        return Trace(**self._derived(arrays, lengths))
+
+    def _blocks(self):
+        """Names of the blocks on the tape."""
+        return self._kind.blocks or self._kind.gates(self._options)
+
+    def _derived(self, arrays, lengths):
+        """The arrays of a trace, with those that are on no tape."""
+        return arrays
+
+    def stream(self, batch: int = 1) -> Stream:
+        """A stream of this layer, which takes one step at a time.
+
+        Parameters
+        ----------
+        batch : int, default 1
+            The rows of a step.
+
+        Returns
+        -------
+        Stream
+            It reads the parameters now, and again when its `reload` is called; its state is zero.
+
+        Raises
+        ------
+        ValueError
+            The layer is bidirectional: a stream cannot see the future.
+
+        Examples
+        --------
+        >>> import numpy as np, clstm
+        >>> stream = clstm.LSTM(3, 4, rng=0).stream()
+        >>> stream.step(np.ones(3, np.float32)).shape
+        (4,)
+        """
+        return Stream(self, batch)
+
+
+def defaults_of(cls):
+    """The options of a class and their defaults."""
+    return {name: cls.__init__.__kwdefaults__[name] for name in cls._kind.options}
+
+
+def checked_options(cls, options):
+    """The options of a cell, each checked."""
+    kind = cls._kind
+    for name in options:
+        if name not in kind.options:
+            raise TypeError(f"{cls.__name__} got an unexpected option {name!r}")
+    return {name: check(name, options[name]) for name, check in kind.options.items()}
+
+
+def refuse(cls, options):
+    """Raises for options that the kind of a layer does not have, by the name of both."""
+    for name, value in options.items():
+        if name in LSTM_ONLY:
+            raise ValueError(f"{name}: expected a layer that has it, an LSTM, got {name}={value!r} for {kind_of(cls)}")
+        raise TypeError(f"{kind_of(cls)} got an unexpected argument {name!r}")
+
+
+LSTM_ONLY = (
+    "peephole",
+    "coupled",
+    "forget_gate",
+    "cell_clip",
+    "output_activation",
+    "proj_size",
+    "layer_norm",
+    "zoneout_c",
+)
+
+
+def orthogonal(rng, shape):
+    """A random matrix (rows, columns) with orthonormal columns, all directions equally likely (Mezzadri 2007)."""
+    q, r = np.linalg.qr(rng.standard_normal(shape))
+    return q * np.sign(np.diagonal(r))

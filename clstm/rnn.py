@@ -1,0 +1,111 @@
+"""The plain recurrent network over sequences."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from . import _arrays
+from .recurrent import Kind, RecurrentLayer, refuse
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import DTypeLike
+
+
+def core_options(options):
+    """The options by the names of the core."""
+    limits = {name: options[name] or 0 for name in ("clip", "gradient_clip")}
+    return {**limits, "candidate_activation": options["activation"]}
+
+
+KIND = Kind(
+    name="rnn",
+    states=("h",),
+    options={"activation": _arrays.activation, "clip": _arrays.limit, "gradient_clip": _arrays.limit},
+    gates=lambda options: ("h",),
+    blocks=("",),
+    extra_shapes=lambda options, H: {},
+    core=core_options,
+)
+
+
+class RNN(RecurrentLayer):
+    """A stack of plain recurrent layers (Elman 1990) over sequences, in one direction or both.
+
+    For each layer, direction and step t::
+
+        h_t = tanh(w_ih x_t + w_hh h_{t-1} + b)
+
+    Layer 0 reads x, layer k > 0 the outputs of layer k-1, forward direction first.
+
+    Parameters
+    ----------
+    input_size, hidden_size : int
+        I and H.
+    num_layers : int, default 1
+        L.
+    bidirectional : bool, default False
+        Whether each layer also reads the sequence from its end, with parameters of its own. D is 2 then, else 1.
+    bias : bool, default True
+        Whether there is a bias b.
+    activation : str, default "tanh"
+        "relu" or any other that `LSTM` names.
+    clip : float, optional
+        Limits the argument of the activation to +-clip (ONNX ``clip``).
+    gradient_clip : float, optional
+        Limits the gradient of that argument to +-gradient_clip in each step of `backward` (Graves 2013). The gradient
+        is not exact then, where that happens.
+    dtype : str or dtype, default "float32"
+        "float32" or "float64", of parameters and results.
+    rng : int or numpy.random.Generator, optional
+        Seed or generator for the starting weights; None: fresh entropy.
+
+    Attributes
+    ----------
+    input_size, hidden_size, num_layers, output_size : int
+        output_size is D*H.
+    bidirectional, bias : bool
+    dtype : numpy.dtype
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, what was expected and what came; also for options that only an `LSTM` has.
+
+    Notes
+    -----
+    The state is h alone, an array (L*D, N, H).
+
+    Parameters, for k = 0 .. L-1, and again with the suffix ``_reverse`` if bidirectional: ``weight_ih_l{k}`` (H, I or
+    D*H), ``weight_hh_l{k}`` (H, H), ``bias_l{k}`` (H,). Starting weights are those of Keras: Glorot uniform,
+    orthogonal, zero.
+
+    Examples
+    --------
+    >>> import numpy as np, clstm
+    >>> rnn = clstm.RNN(3, 4, activation="relu", rng=0)
+    >>> y, h = rnn(np.ones((2, 5, 3), np.float32))
+    >>> y.shape, h.shape
+    ((2, 5, 4), (1, 2, 4))
+    """
+
+    _kind = KIND
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        num_layers: int = 1,
+        bidirectional: bool = False,
+        bias: bool = True,
+        activation: str = "tanh",
+        clip: float | None = None,
+        gradient_clip: float | None = None,
+        dtype: DTypeLike = "float32",
+        rng: int | np.random.Generator | None = None,
+        **refused: Any,
+    ) -> None:
+        refuse(self, refused)
+        options = {"activation": activation, "clip": clip, "gradient_clip": gradient_clip}
+        self._start(input_size, hidden_size, num_layers, bidirectional, bias, options, dtype, rng)

@@ -1,0 +1,41 @@
+/* The plain recurrent network (Elman 1990): h_new = p(z), p = tanh or any other activation. */
+#ifndef CLSTM_CELL_RNN_H
+#define CLSTM_CELL_RNN_H
+
+#include "units.h"
+
+static int describe_rnn(const clstm_stack *stack, struct cell *cell) {
+    *cell = (struct cell){.gates = 1, .form = {.blocks = 1}};
+    return !(stack->coupled || stack->no_forget || stack->peephole || stack->cell_clip > 0);
+}
+
+static void rnn_forward(const struct fused *fused, const struct tile *tile, void *all) {
+    const struct cell_forward *s = (const struct cell_forward *)fused;
+    const struct cell_form form = s->form;
+    FOR_EACH_UNIT(walk, tile, all) {
+        const ptrdiff_t row = walk.row, unit = walk.unit;
+        vec *z = walk.z;
+        const vec limit = broadcast(s->limits.clip);
+        const vec h = activated(form.candidate, form.clip ? limited(*z, limit) : *z);
+        if (s->blocks) store(s->blocks + row * s->ld + unit, h);
+        emit_h(s, form, row, unit, h);
+    }
+}
+
+static void rnn_backward(const struct fused *fused, const struct tile *tile, void *all) {
+    const struct cell_backward *s = (const struct cell_backward *)fused;
+    const struct cell_form form = s->form;
+    FOR_EACH_UNIT(walk, tile, all) {
+        const ptrdiff_t row = walk.row, unit = walk.unit;
+        vec *z = walk.z;
+        const vec limit = broadcast(s->limits.clip), h = load(s->blocks + row * s->ld + unit);
+        const struct dh d = collect_dh(s, form, row, unit, *z);
+        emit_dz(s, form, row, unit, 0, back_through(form.candidate, form.clip, h, d.dh, limit));
+        if (form.direct) store(s->direct + row * s->ld + unit, d.direct);
+    }
+}
+
+static const struct cell_kernels rnn_cell = {
+    .describe = describe_rnn, .forward = {rnn_forward, rnn_forward}, .backward = {rnn_backward, rnn_backward}};
+
+#endif

@@ -1,0 +1,99 @@
+/* What the cells share, on vectors: included by the files of one instruction set and one precision. */
+#ifndef CLSTM_UNITS_H
+#define CLSTM_UNITS_H
+
+#include "../kernels/activations.h"
+#include "cell.h"
+
+/* Goes over the vectors of units of a tile, row by row. `z` is the first gate of each; further ones are `groups` apart. */
+struct unit_walk {
+    ptrdiff_t row, end_row, unit, first_unit, end_unit;
+    vec *z;
+    int group, groups, apart;
+};
+
+CLSTM_INLINE struct unit_walk first_unit_of(const struct tile *tile, void *z) {
+    const ptrdiff_t width = tile->panels * tile->groups * V;
+    return (struct unit_walk){tile->row, tile->row + tile->rows, tile->unit, tile->unit, tile->unit + width, z,
+                              0,         tile->groups,           tile->apart};
+}
+
+CLSTM_INLINE void next_unit(struct unit_walk *at) {
+    at->unit += V;
+    at->z++;
+    if (++at->group < at->groups) return;
+    at->group = 0;
+    at->z += at->apart - at->groups;
+    if (at->unit < at->end_unit) return;
+    at->unit = at->first_unit;
+    at->row++;
+}
+
+#define FOR_EACH_UNIT(at, tile, z) \
+    for (struct unit_walk at = first_unit_of(tile, z); at.row < at.end_row; next_unit(&at))
+
+/* Into memory of the caller, which is not padded. */
+CLSTM_INLINE void store_units(real *row, ptrdiff_t unit, ptrdiff_t hidden, vec v) {
+    if (unit + V <= hidden) store(row + unit, v);
+    else store_part(row + unit, v, hidden - unit);
+}
+
+CLSTM_INLINE vec load_units(const real *row, ptrdiff_t unit, ptrdiff_t hidden) {
+    return unit + V <= hidden ? load(row + unit) : load_part(row + unit, hidden - unit);
+}
+
+CLSTM_INLINE vec limited(vec x, vec limit) { return min_(limit, max_(-limit, x)); }
+
+/* The derivative of limited() times d, by its argument. */
+CLSTM_INLINE vec inside(vec d, vec x, vec limit) { return masked(d, (x < limit) & (x > -limit)); }
+
+/* The derivative times d of the activation of a limited argument, by its value: activations are monotone, so that the
+ * argument is inside if the value is. */
+CLSTM_INLINE vec back_through(const clstm_activation kind, const int clip, vec y, vec d, vec limit) {
+    d *= slope_at(kind, y);
+    return clip ? masked(d, (y < activated(kind, limit)) & (y > activated(kind, -limit))) : d;
+}
+
+/* A mask of zoneout, or its rate. */
+CLSTM_INLINE vec zone_of(const real *mask, real rate, ptrdiff_t at) { return mask ? load(mask + at) : broadcast(rate); }
+
+/* h_t of h_new, to everybody who wants it. */
+CLSTM_INLINE void emit_h(const struct cell_forward *s, const struct cell_form form, ptrdiff_t row, ptrdiff_t unit,
+                         vec h) {
+    const ptrdiff_t at = row * s->ld + unit;
+    if (form.zone_h) {
+        const vec zone = zone_of(s->zone_h, s->limits.zone_h, at);
+        h = fma_(zone, load(s->h_prev + at), (broadcast(1) - zone) * h);
+    }
+    store(s->h + at, h);
+    if (form.mask) store(s->u + at, h * load(s->mask + at));
+    if (s->y) store_units(s->y[row], unit, s->hidden, h);
+}
+
+/* The gradient of h_new, and the part of it that goes straight to h_{t-1}. */
+struct dh {
+    vec dh, direct;
+};
+
+CLSTM_INLINE struct dh collect_dh(const struct cell_backward *s, const struct cell_form form, ptrdiff_t row,
+                                  ptrdiff_t unit, vec z) {
+    const ptrdiff_t at = row * s->ld + unit;
+    struct dh d = {form.mask ? z * load(s->mask + at) : z, broadcast(0)};
+    if (form.direct) d.dh += load(s->direct + at);
+    if (s->dy) d.dh += load_units(s->dy[row], unit, s->hidden);
+    if (form.zone_h) {
+        d.direct = zone_of(s->zone_h, s->limits.zone_h, at) * d.dh;
+        d.dh -= d.direct;
+    }
+    return d;
+}
+
+/* The gradient of a pre-activation, limited if that is wanted, as a block of the tape. */
+CLSTM_INLINE vec emit_dz(const struct cell_backward *s, const struct cell_form form, ptrdiff_t row, ptrdiff_t unit,
+                         int block, vec dz) {
+    if (form.clip_gradient) dz = limited(dz, broadcast(s->limits.gradient));
+    store(s->blocks + (row * form.blocks + block) * s->ld + unit, dz);
+    return dz;
+}
+
+#endif

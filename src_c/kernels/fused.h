@@ -1,0 +1,241 @@
+/* Sums of products that a cell takes over tile by tile (kernels.h, struct fused): they go from the registers to an array
+ * that stays in the nearest cache, and z is never written to memory. */
+#ifndef CLSTM_FUSED_H
+#define CLSTM_FUSED_H
+
+#include "tile.h"
+
+/* Sums of a tile; behind them, if a gate has two sums, those that were first. */
+enum { FUSED_VECTORS = 2 * FIRST_SUMS };
+
+/* Where the sums of a tile start: vector j of row and panel i at from[i] + offset[j]. */
+struct fused_start {
+    const real *from[MAX_ROWS];
+    const ptrdiff_t *offset;
+};
+
+static const ptrdiff_t side_by_side_offsets[] = {0, V, 2 * V, 3 * V, 4 * V, 5 * V}, no_offsets[MAX_VECTORS];
+static const real zeros[V];
+
+static void start_at_vectors(struct fused_start *start, const vec *z, int width, int rows, int panels) {
+    for (int i = 0; i < rows * panels; i++) start->from[i] = (const real *)(z + i * width);
+    start->offset = side_by_side_offsets;
+}
+
+static void start_sums(struct fused_start *start, const struct fused *s, int rows, int panels, ptrdiff_t row,
+                       ptrdiff_t panel) {
+    const ptrdiff_t step = s->panels.groups * V, width = s->panels.vectors * V;
+    for (int i = 0, r = 0; r < rows; r++)
+        for (int p = 0; p < panels; p++, i++)
+            start->from[i] = s->start  ? s->start[row + r] + (panel + p) * step
+                             : s->bias ? s->bias + (panel + p) * width
+                                       : zeros;
+    start->offset = s->start ? s->vector : s->bias ? side_by_side_offsets : no_offsets;
+}
+
+/* Asks for what the end of a tile of R rows will need (struct awaited). */
+CLSTM_INLINE void ask_for(const struct fused *s, const int R, int term, ptrdiff_t row, ptrdiff_t unit,
+                          ptrdiff_t units) {
+    enum { LINE = 64 / sizeof(real) };
+    for (int i = 0; i < s->awaited; i++) {
+        const struct awaited *await = &s->await[i];
+        if (await->term != term) continue;
+        CLSTM_UNROLL for (int r = 0; r < R; r++) {
+            const real *from = await->base ? await->base + (row + r) * await->stride : await->rows[row + r];
+            for (ptrdiff_t u = unit; u < unit + units; u += LINE) __builtin_prefetch(from + u, 1);
+        }
+    }
+}
+
+/* Terms [i0, i1) of the sums of R rows by P panels of WIDTH vectors. */
+CLSTM_INLINE void fused_sums(vec *z, const struct fused *s, const struct fused_start *start, int i0, int i1,
+                             const int R, const int P, const int WIDTH, ptrdiff_t row, ptrdiff_t panel) {
+    const ptrdiff_t step = s->panels.groups * V;
+    FOR_EACH_SLICE(slice, WIDTH) {
+        TILE_SUMS(sums);
+        CLSTM_UNROLL for (int i = 0; i < R * P; i++) {
+            CLSTM_UNROLL for (int j = 0; j < slice.vectors; j++) {
+                sums[i][j] = load(start->from[i] + start->offset[slice.first + j]);
+            }
+        }
+        for (int i = i0; i < i1; i++) {
+            if (s->awaited && slice.first == 0) ask_for(s, R, i, row, panel * step, P * step);
+            add_term(sums, R, P, slice, &s->term[i], row, panel);
+        }
+        CLSTM_UNROLL for (int i = 0; i < R * P; i++) {
+            CLSTM_UNROLL for (int j = 0; j < slice.vectors; j++) z[i * WIDTH + slice.first + j] = sums[i][j];
+        }
+    }
+}
+
+typedef void fused_tile_function(vec *z, const struct fused *, const struct fused_start *, int i0, int i1,
+                                 ptrdiff_t row, ptrdiff_t panel);
+
+#define FUSED_TILE(R, P, NV)                                                                                        \
+    CLSTM_NOINLINE void fused_tile_##R##_##P##_##NV(vec *z, const struct fused *s, const struct fused_start *start, \
+                                                    int i0, int i1, ptrdiff_t row, ptrdiff_t panel) {               \
+        fused_sums(z, s, start, i0, i1, R, P, NV, row, panel);                                                      \
+    }
+#if PRODUCT_ROWS == 6
+#define FUSED_HIGH_TILES(NV) FUSED_TILE(5, 1, NV) FUSED_TILE(6, 1, NV) FUSED_TILE(3, 2, NV)
+#define FUSED_HIGH_NAMES(NV) fused_tile_5_1_##NV, fused_tile_6_1_##NV
+#define FUSED_WIDE_NAMES(NV) {fused_tile_1_4_##NV, fused_tile_2_2_##NV, fused_tile_3_2_##NV}
+#else
+#define FUSED_HIGH_TILES(NV)
+#define FUSED_HIGH_NAMES(NV)
+#define FUSED_WIDE_NAMES(NV) {fused_tile_1_4_##NV, fused_tile_2_2_##NV}
+#endif
+#define FUSED_TILES(NV)  \
+    FUSED_TILE(1, 1, NV) \
+    FUSED_TILE(2, 1, NV) \
+    FUSED_TILE(3, 1, NV) FUSED_TILE(4, 1, NV) FUSED_TILE(1, 4, NV) FUSED_TILE(2, 2, NV) FUSED_HIGH_TILES(NV)
+#define FUSED_NAMES(NV) \
+    {fused_tile_1_1_##NV, fused_tile_2_1_##NV, fused_tile_3_1_##NV, fused_tile_4_1_##NV, FUSED_HIGH_NAMES(NV)}
+
+FUSED_TILES(1)
+FUSED_TILES(2)
+FUSED_TILES(3)
+FUSED_TILES(4)
+#if PRODUCT_VECTORS == 2 /* three gates of two vectors of units */
+FUSED_TILES(5)
+FUSED_TILES(6)
+#define FUSED_LIST(NAMES) NAMES(1), NAMES(2), NAMES(3), NAMES(4), NAMES(5), NAMES(6)
+#else
+#define FUSED_LIST(NAMES) NAMES(1), NAMES(2), NAMES(3), NAMES(4)
+#endif
+
+/* [vectors - 1][rows - 1]: one panel at a time, and several at once (tile.h, PANELS_AT_ONCE) */
+static fused_tile_function *const fused_tiles[PANEL_WIDTHS][PRODUCT_ROWS] = {FUSED_LIST(FUSED_NAMES)};
+static fused_tile_function *const wide_fused_tiles[PANEL_WIDTHS][PRODUCT_ROWS / 2] = {FUSED_LIST(FUSED_WIDE_NAMES)};
+
+/* The second sums: of the last gate they start again, the others go on. */
+static void restart_sums(vec *z, const struct fused *s, int rows, int panels, int width, ptrdiff_t row,
+                         ptrdiff_t panel) {
+    const struct panels *all = &s->panels;
+    const vec *first = z + FIRST_SUMS;
+    for (int i = 0; i < rows * panels; i++)
+        for (int j = 0; j < width; j++) {
+            const ptrdiff_t at = panel + i % panels, units = at < all->full ? all->groups * V : all->units;
+            const ptrdiff_t before = (all->gates - 1) * units - j * V; /* lanes of other gates in this vector */
+            const ivec others = first_lanes(before < 0 ? 0 : before < V ? before : V);
+            vec start = {0};
+            if (before < V && s->second) start = load(s->second + (at * all->vectors + j) * V);
+            else if (before < V && s->start)
+                start = load(s->start[row + i / panels] + at * all->groups * V + s->second_vector[j]);
+            z[i * width + j] = masked(first[i * width + j], others) + start;
+        }
+}
+
+/* z of a tile, by the function for its size. */
+static void tile_sums(vec *z, fused_tile_function *tile, const struct fused *s, int rows, int panels, int width,
+                      ptrdiff_t row, ptrdiff_t panel) {
+    struct fused_start start;
+    start_sums(&start, s, rows, panels, row, panel);
+    if (!s->two_sums) {
+        tile(z, s, &start, 0, s->terms, row, panel);
+        return;
+    }
+    tile(z + FIRST_SUMS, s, &start, 0, s->resume, row, panel);
+    restart_sums(z, s, rows, panels, width, row, panel);
+    start_at_vectors(&start, z, width, rows, panels);
+    tile(z, s, &start, s->resume, s->terms, row, panel);
+}
+
+/* The lanes of the last panel, `units` of each gate side by side, become vectors of their own, zeros above. */
+CLSTM_INLINE void spread_gates(const vec *from, int width, vec *to, const int gates, const int groups,
+                               ptrdiff_t units) {
+    real lanes[(MAX_VECTORS + MAX_GATES) * V];
+    for (int j = 0; j < width; j++) store(lanes + j * V, from[j]);
+    for (int j = width; j < width + groups; j++) store(lanes + j * V, (vec){0});
+    for (int u = 0; u < groups; u++) {
+        const ptrdiff_t left = units - u * V;
+        const ivec mask = first_lanes(left < V ? left : V);
+        for (int g = 0; g < gates; g++) to[g * groups + u] = masked(load(lanes + g * units + u * V), mask);
+    }
+}
+
+CLSTM_INLINE void spread_rows(const vec *from, int width, vec *to, const int gates, const int groups, ptrdiff_t units,
+                              int rows) {
+    for (int i = 0; i < rows; i++) spread_gates(from + i * width, width, to + i * gates * groups, gates, groups, units);
+}
+
+/* Takes over the tile of some rows of the last panel. */
+static void finish_last(const struct fused *s, vec *z, int rows, ptrdiff_t row) {
+    const struct panels *panels = &s->panels;
+    const int groups = (int)((panels->units + V - 1) / V), gates = panels->gates, width = gates * groups;
+    const struct tile tile = {rows, 1, groups, width, row, panels->full * panels->groups * V};
+    vec spread[FUSED_VECTORS];
+    if (gates == 1) { /* is as it should be */
+        s->finish(s, &tile, z);
+        return;
+    }
+    for (int k = 0; k < (s->two_sums ? FUSED_VECTORS : FIRST_SUMS); k += FIRST_SUMS)
+        if (gates == 4 && groups == 1) spread_rows(z + k, panels->last, spread + k, 4, 1, panels->units, rows);
+        else if (gates == 3 && groups == 1) spread_rows(z + k, panels->last, spread + k, 3, 1, panels->units, rows);
+        else spread_rows(z + k, panels->last, spread + k, gates, groups, panels->units, rows);
+    s->finish(s, &tile, spread);
+}
+
+static void fused_panel(const struct fused *s, ptrdiff_t panel) {
+    const ptrdiff_t tiles = tile_count(s->rows);
+    const struct panels *panels = &s->panels;
+    const int width = panel < panels->full ? panels->vectors : panels->last;
+    for (ptrdiff_t i = 0; i < tiles; i++) {
+        const ptrdiff_t row = tiles == 1 ? 0 : i * s->rows / tiles,
+                        end = tiles == 1 ? s->rows : (i + 1) * s->rows / tiles;
+        const int height = (int)(end - row);
+        vec z[FUSED_VECTORS];
+        tile_sums(z, fused_tiles[width - 1][height - 1], s, height, 1, width, row, panel);
+        if (panel == panels->full) {
+            finish_last(s, z, height, row);
+            continue;
+        }
+        const struct tile tile = {height, 1, panels->groups, width, row, panel * panels->groups * V};
+        s->finish(s, &tile, z);
+    }
+}
+
+/* All rows of `at_once` full panels. */
+static void fused_wide(const struct fused *s, ptrdiff_t panel, int at_once) {
+    const struct panels *panels = &s->panels;
+    const int rows = (int)s->rows, width = panels->vectors;
+    const struct tile tile = {rows, at_once, panels->groups, width, 0, panel * panels->groups * V};
+    vec z[FUSED_VECTORS];
+    tile_sums(z, wide_fused_tiles[width - 1][rows - 1], s, rows, at_once, width, 0, panel);
+    s->finish(s, &tile, z);
+}
+
+static void fused_rest(const struct fused *s) {
+    for (ptrdiff_t row = 0; row < s->rows; row++)
+        for (ptrdiff_t unit = s->first_unit; unit < s->units; unit += V) {
+            vec z = load(s->rest + row * s->rest_ld + unit);
+            const struct tile tile = {1, 1, 1, 1, row, unit};
+            s->finish(s, &tile, &z);
+        }
+}
+
+/* Panels that a step takes at once. One row does nothing but read weights, in one stream if they are in no near cache and
+ * a panel has sums enough (tile.h, PANELS_AT_ONCE). */
+static int fused_at_once(const struct fused *s) {
+    enum { NEAREST_CACHE = 32 << 10 };
+    if (s->rows > PRODUCT_ROWS / 2) return 1;
+    ptrdiff_t k = 0;
+    for (int i = 0; i < s->terms; i++) k += s->term[i].k;
+    const ptrdiff_t weights = k * panel_count(s->panels) * s->panels.vectors * VECTOR_BYTES;
+    if (s->rows == 1 && s->panels.gates > 1 && PRODUCT_VECTORS == 4 && weights > NEAREST_CACHE) return 1;
+    return PANELS_AT_ONCE((int)s->rows);
+}
+
+static void fused_kernel(const struct fused *s, struct panel_range range) {
+    const int at_once = fused_at_once(s);
+    const struct panel_order order = panel_order_of(range, s->panels, at_once);
+    for (ptrdiff_t i = 0; i < order.steps; i++) {
+        int group;
+        const ptrdiff_t panel = panel_at(&order, i, &group);
+        if (group && at_once > 1) fused_wide(s, panel, at_once);
+        else fused_panel(s, panel);
+    }
+    if (range.begin == 0) fused_rest(s);
+}
+
+#endif

@@ -1,0 +1,343 @@
+"""Every kind of cell with every option: proof of every result against the NumPy twin (`reference_cells.py`), on every
+instruction set and backend; and the properties that no twin is needed for.
+
+Wherever rows have lengths, the padding that goes in is full of NaN, and arrays that go in are read-only.
+"""
+
+from dataclasses import dataclass, replace
+from itertools import cycle
+
+import numpy as np
+import pytest
+import reference_cells as twin
+from cases import TOLERANCE, close, doubles, native, normal, pad, same_bits, same_results, settings
+
+import clstm
+from clstm import _core
+
+LAYERS = {"lstm": clstm.LSTM, "gru": clstm.GRU, "rnn": clstm.RNN}
+CELLS = {"lstm": clstm.LSTMCell, "gru": clstm.GRUCell, "rnn": clstm.RNNCell}
+ACTIVATIONS = [*twin.ACTIVATIONS]
+
+
+@dataclass(frozen=True)
+class Case:
+    """Kind, sizes, options (name and value, in pairs) and seed of one problem; its str is the test id."""
+
+    kind: str = "lstm"
+    options: tuple = ()
+    N: int = 3
+    T: int = 5
+    I: int = 6
+    H: int = 9
+    L: int = 1
+    bidirectional: bool = False
+    with_state: bool = True
+    lengths: tuple = None
+    bias: bool = True
+    seed: int = 1
+
+    def __str__(self):
+        options = "-".join(f"{name}={value}" for name, value in self.options) or "plain"
+        sizes = f"N{self.N}-T{self.T}-I{self.I}-H{self.H}-L{self.L}-D{1 + self.bidirectional}"
+        state = "state" if self.with_state else "nostate"
+        lengths = "lengths" + "_".join(map(str, self.lengths)) if self.lengths else "full"
+        bias = "bias" if self.bias else "nobias"
+        return f"{self.kind}-{options}-{sizes}-{state}-{lengths}-{bias}-seed{self.seed}"
+
+    def layer(self, dtype, rng):
+        """The layer, all its parameters random."""
+        sizes = {"num_layers": self.L, "bidirectional": self.bidirectional, "bias": self.bias}
+        layer = LAYERS[self.kind](self.I, self.H, **sizes, **dict(self.options), dtype=dtype, rng=rng)
+        for name, values in layer.parameters().items():
+            if "weight" not in name:
+                values += rng.normal(size=values.shape)
+        return layer
+
+    def twin(self):
+        """The same configuration for the twin."""
+        options = {"candidate_activation" if k == "activation" else k: v for k, v in self.options}
+        return twin.Options(self.kind, self.H, self.L, self.bidirectional, self.bias, **options)
+
+    def build(self, dtype):
+        """The layer, and x, state, dy, dstate; x and dy with NaN in the padding; states are tuples."""
+        rng = np.random.default_rng(self.seed)
+        layer = self.layer(dtype, rng)
+        D, members = 1 + self.bidirectional, 2 if self.kind == "lstm" else 1
+        x = self.pad(normal(rng, dtype, self.N, self.T, self.I))
+        dy = self.pad(normal(rng, dtype, self.N, self.T, D * self.H))
+        shape = self.L * D, self.N, self.H
+        state, dstate = (tuple(normal(rng, dtype, *shape) for _ in range(members)) for _ in range(2))
+        return layer, x, state if self.with_state else None, dy, dstate
+
+    def pad(self, array):
+        return array if self.lengths is None else pad(array, self.lengths)
+
+
+def given(state):
+    """A tuple as the layer takes it: h alone is no tuple."""
+    return state[0] if state is not None and len(state) == 1 else state
+
+
+def members(state):
+    """What a layer returns as a tuple."""
+    return state if isinstance(state, tuple) else (state,)
+
+
+# Every option alone, then some together; sizes go through the edges of vectors and tiles
+
+LIMITED = {"clip": 0.7, "gradient_clip": 0.3}
+OPTIONS = [
+    ("lstm", {"peephole": True}),
+    ("lstm", {"coupled": True}),
+    ("lstm", {"forget_gate": False}),
+    ("lstm", {"clip": 0.7}),
+    ("lstm", {"cell_clip": 0.4}),
+    ("lstm", {"gradient_clip": 0.3}),
+    *[("lstm", {f"{place}_activation": name}) for place in ("gate", "candidate", "output") for name in ACTIVATIONS],
+    ("lstm", {"peephole": True, "coupled": True, "cell_clip": 0.5}),
+    ("lstm", {"peephole": True, "forget_gate": False, **LIMITED}),
+    ("lstm", {"peephole": True, **LIMITED, "cell_clip": 0.5, "output_activation": "identity"}),
+    (
+        "lstm",
+        {
+            "forget_gate": False,
+            "candidate_activation": "centered_sigmoid_2",
+            "output_activation": "centered_sigmoid_1",
+        },
+    ),
+    ("gru", {}),
+    ("gru", {"clip": 0.7}),
+    ("gru", {"gradient_clip": 0.3}),
+    *[("gru", {"candidate_activation": name}) for name in ACTIVATIONS],
+    *[
+        ("gru", {"gate_activation": name, "clip": 1.5}) for name in ACTIVATIONS
+    ],  # without limit, some grow beyond bounds
+    ("gru", {**LIMITED, "gate_activation": "hard_sigmoid"}),
+    ("rnn", {}),
+    ("rnn", {"clip": 0.7}),
+    ("rnn", {"gradient_clip": 0.3}),
+    *[("rnn", {"activation": name}) for name in ACTIVATIONS],
+    ("rnn", {**LIMITED, "activation": "relu"}),
+]
+SIZES = cycle([(3, 5, 6, 9), (1, 4, 1, 1), (7, 3, 16, 17), (2, 1, 17, 33), (5, 6, 3, 16), (6, 4, 5, 20), (4, 3, 2, 7)])
+EVERY_OPTION = [
+    Case(
+        kind,
+        tuple(options.items()),
+        *sizes,
+        L=1 + k % 2,
+        bidirectional=k % 3 == 0,
+        lengths=tuple((sizes[1], 0, 1, sizes[1] - 1)[n % 4] for n in range(sizes[0])) if k % 4 < 2 else None,
+        with_state=k % 5 > 0,
+        bias=k % 6 < 5,
+        seed=1000 + k,
+    )
+    for k, ((kind, options), sizes) in enumerate(zip(OPTIONS, SIZES, strict=False))
+]
+COUPLED = (("coupled", True), ("peephole", True))
+EVERY_SIZE = [
+    Case(kind, options, N, T, I, H, L=2, bidirectional=True, seed=2000 + H)
+    for kind, options in (("gru", ()), ("rnn", ()), ("lstm", COUPLED))
+    for H, (N, T, I) in zip(
+        (1, 2, 3, 5, 7, 8, 9, 13, 14, 15, 16, 17, 22, 30, 31, 32, 33, 48, 50, 63, 64, 65),
+        cycle([(3, 5, 6), (1, 4, 1), (7, 3, 16), (2, 1, 17), (5, 6, 3), (13, 2, 2)]),
+        strict=False,
+    )
+]
+EDGES = [
+    case
+    for kind, options in (("gru", ()), ("rnn", ()), ("lstm", COUPLED), ("lstm", (("peephole", True),)))
+    for case in (
+        Case(kind, options, N=1, T=1, I=1, H=1, seed=3000),
+        Case(kind, options, N=3, T=4, L=2, bidirectional=True, lengths=(0, 0, 0), seed=3001),
+        Case(kind, options, N=4, T=9, H=17, bidirectional=True, lengths=(9, 1, 0, 5), seed=3002),
+        Case(kind, options, N=40, T=7, I=3, H=16, L=2, seed=3003),
+        Case(kind, options, N=2, T=150, I=2, H=8, seed=3004),
+        Case(kind, options, N=3, T=4, I=130, H=65, bidirectional=True, lengths=(4, 2, 3), seed=3005),
+        Case(kind, options, N=1, T=3, I=270, H=260, seed=3006),
+        Case(kind, options, N=3, T=3, I=40, H=40, seed=3007),
+        Case(kind, options, N=8, T=14, I=150, H=160, lengths=(14, 13, 14, 2, 0, 14, 14, 14), seed=3008),
+        Case(kind, options, N=9, T=70, I=2, H=20, lengths=(70, 3, 70, 41, 0, 69, 1, 70, 30), seed=3009),
+        Case(kind, options, N=5, T=60, I=6, H=50, L=2, bidirectional=True, seed=3010),
+    )
+]
+
+
+def prove(case, dtype):
+    layer, x, state, dy, dstate = case.build(dtype)
+    y, final, tape = layer.forward(x, given(state), case.lengths)
+    dx, dinitial, grads = layer.backward(tape, dy, given(dstate))
+
+    options = case.twin()
+    expected_y, expected_final, twin_tape = twin.forward(
+        doubles(x), doubles(layer.parameters()), options, state=doubles(state), lengths=case.lengths
+    )
+    expected_dx, expected_dinitial, expected_grads = twin.backward(twin_tape, doubles(dy), doubles(dstate))
+
+    tolerance = TOLERANCE[dtype]
+    results = (y, *members(final), dx, *members(dinitial))
+    expected = (expected_y, *expected_final, expected_dx, *expected_dinitial)
+    assert all(array.dtype == dtype for array in (*results, *grads.values()))
+    for found, wanted in zip(results, expected, strict=True):
+        close(found, wanted, tolerance)
+    close(dx[:, 0], expected_dx[:, 0], tolerance)  # step 0
+    assert list(grads) == list(layer.parameters())
+    for name, gradient in grads.items():
+        close(gradient, expected_grads[name], tolerance)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("case", EVERY_OPTION + EVERY_SIZE + EDGES, ids=str)
+def test_everything_is_that_of_the_twin(machine, case, dtype):
+    prove(case, dtype)
+
+
+@pytest.mark.parametrize("case", EVERY_OPTION, ids=str)
+def test_parameters_are_those_of_the_twin(case):
+    shapes = {name: values.shape for name, values in case.build("float32")[0].parameters().items()}
+    assert shapes == dict(twin.parameter_shapes(case.twin(), case.I))
+
+
+TYPICAL = [
+    Case(kind, options, N=6, T=8, I=5, H=17, L=2, bidirectional=True, lengths=(8, 3, 0, 1, 5, 8), seed=4000)
+    for kind, options in (
+        ("gru", ()),
+        ("rnn", ()),
+        ("lstm", (("coupled", True),)),
+        ("lstm", (("forget_gate", False), ("peephole", True))),
+        ("lstm", (("peephole", True), ("cell_clip", 0.5))),
+    )
+]
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("case", TYPICAL, ids=str)
+def test_trace_is_that_of_the_twin(machine, case, dtype):
+    layer, x, state, _, _ = case.build(dtype)
+    trace = layer.trace(x, given(state), case.lengths)
+    _, _, tape = twin.forward(
+        doubles(x), doubles(layer.parameters()), case.twin(), state=doubles(state), lengths=case.lengths
+    )
+    for index in range(4):
+        expected = twin.trace(tape, index)
+        assert sorted(trace) == sorted(expected)
+        for name, values in expected.items():
+            found = getattr(trace[index], name)
+            assert found.dtype == dtype
+            close(found, values, TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("case", [*EVERY_OPTION, *EDGES], ids=str)
+def test_inference_has_the_bits_of_forward(machine, case, dtype):
+    layer, x, state, _, _ = case.build(dtype)
+    y, final, _ = layer.forward(x, given(state), case.lengths)
+    same_results(layer(x, given(state), case.lengths), (y, final))
+
+
+def run(layer, x, state, dy, dstate, lengths=None):
+    """Everything that forward and backward return."""
+    y, final, tape = layer.forward(x, given(state), lengths)
+    return y, final, *layer.backward(tape, dy, given(dstate))
+
+
+@pytest.mark.parametrize("isa", _core.available_isas())
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize(
+    "case",
+    [replace(case, N=32, T=12, I=24, H=48, lengths=(12, 5, 9, 0) * 8) for case in TYPICAL]
+    + [replace(case, N=1, T=50, I=30, H=160, L=1, bidirectional=False, lengths=None) for case in TYPICAL],
+    ids=str,
+)
+def test_bits_do_not_depend_on_threads(isa, dtype, case):
+    layer, x, state, dy, dstate = case.build(dtype)
+    with settings(isa, "native", threads=1):
+        alone = run(layer, x, state, dy, dstate, case.lengths)
+    for threads in (2, 3, 8):
+        with settings(isa, "native", threads):
+            same_results(run(layer, x, state, dy, dstate, case.lengths), alone)
+
+
+@pytest.mark.parametrize("isa", _core.available_isas())
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("case", TYPICAL, ids=str)
+@pytest.mark.parametrize("first", [1, 2, 5])
+def test_rows_do_not_depend_on_the_rest_of_the_batch(isa, dtype, case, first):
+    layer, x, state, dy, dstate = case.build(dtype)
+    with settings(isa, "native"):
+        y, final, dx, dinitial, grads = run(layer, x, state, dy, dstate, case.lengths)
+        sums = layer.zeros_like_parameters()[1]
+        for rows in (slice(0, first), slice(first, None)):
+            part = run(
+                layer,
+                x[rows],
+                tuple(s[:, rows] for s in state),
+                dy[rows],
+                tuple(s[:, rows] for s in dstate),
+                case.lengths[rows],
+            )
+            same_bits(part[0], y[rows])
+            same_bits(part[2], dx[rows])
+            for found, whole in ((part[1], final), (part[3], dinitial)):
+                for a, b in zip(members(found), members(whole), strict=True):
+                    same_bits(a, b[:, rows])
+            for name in sums:
+                sums[name] += part[4][name]
+    for name in grads:
+        close(sums[name], grads[name], 1e-5 if dtype == "float32" else 1e-13)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("case", [replace(case, L=1, bidirectional=False, lengths=None) for case in TYPICAL], ids=str)
+def test_time_can_be_cut_where_the_state_is_carried_over(dtype, case):
+    layer, x, state, dy, dstate = case.build(dtype)
+    with native():
+        y, final, dx, dinitial, grads = run(layer, x, state, dy, dstate)
+        y_1, between, tape_1 = layer.forward(x[:, :3], given(state))
+        y_2, end, tape_2 = layer.forward(x[:, 3:], between)
+        sums = layer.zeros_like_parameters()[1]
+        dx_2, dbetween, _ = layer.backward(tape_2, dy[:, 3:], given(dstate), sums)
+        dx_1, dstart, _ = layer.backward(tape_1, dy[:, :3], dbetween, sums)
+    same_bits(np.concatenate([y_1, y_2], axis=1), y)
+    same_results(end, final)
+    same_bits(np.concatenate([dx_1, dx_2], axis=1), dx)
+    same_results(dstart, dinitial)
+    for name in grads:
+        close(sums[name], grads[name], 1e-5 if dtype == "float32" else 1e-13)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("case", [*EVERY_OPTION, *EVERY_SIZE], ids=str)
+def test_a_stream_and_a_cell_have_the_bits_of_the_layer(isa, case, dtype):
+    case = replace(case, L=1, bidirectional=False, lengths=None, with_state=True)
+    layer, x, state, _, _ = case.build(dtype)
+    y, final = layer(x, given(state))
+    stream = layer.stream(case.N)
+    stream.reset(given(state))
+    cell = CELLS[case.kind](case.I, case.H, bias=case.bias, **dict(case.options), dtype=dtype, rng=0)
+    cell.load_parameters({name.removesuffix("_l0"): values for name, values in layer.parameters().items()})
+    carried = given(tuple(s[0] for s in state))
+    for t in range(case.T):
+        same_bits(stream.step(x[:, t]), y[:, t])
+        carried = cell(x[:, t], carried)
+        same_bits(members(carried)[0], y[:, t])
+    for found, of_cell, whole in zip(members(stream.state), members(carried), members(final), strict=True):
+        same_bits(found, whole)
+        same_bits(of_cell, whole[0])
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("case", [case for case in EVERY_OPTION if case.kind != "lstm" or case.H < 17], ids=str)
+def test_backward_of_a_cell_is_that_of_the_layer(machine, case, dtype):
+    case = replace(case, T=1, L=1, bidirectional=False, lengths=None, with_state=True)
+    layer, x, state, dy, dstate = case.build(dtype)
+    expected = run(layer, x, state, dy, dstate)
+    cell = CELLS[case.kind](case.I, case.H, bias=case.bias, **dict(case.options), dtype=dtype, rng=0)
+    cell.load_parameters({name.removesuffix("_l0"): values for name, values in layer.parameters().items()})
+    y, _, tape = cell.forward(x[:, 0], given(tuple(s[0] for s in state)))
+    dx, dinitial, grads = cell.backward(tape, dy[:, 0], given(tuple(s[0] for s in dstate)))
+    same_bits(y, expected[0][:, 0])
+    same_bits(dx, expected[2][:, 0])
+    same_results(members(dinitial), tuple(s[0] for s in members(expected[3])))
+    same_results({name + "_l0": gradient for name, gradient in grads.items()}, expected[4])
