@@ -185,7 +185,8 @@ static void check_blas(clstm_dtype dtype) {
 
 static void check_statuses(void) {
     clstm_runtime runtime = runtime_of(CLSTM_ISA_BASELINE, CLSTM_NATIVE, 1);
-    const clstm_stack good = {CLSTM_F32, 2, 300, 1, 1};
+    const clstm_stack good = {
+        .dtype = CLSTM_F32, .input_size = 2, .hidden_size = 300, .num_layers = 1, .directions = 1};
     clstm_stack both = good, deep = good, none = good, type = good, large = good;
     both.directions = 2;
     deep.num_layers = 2;
