@@ -18,12 +18,12 @@ static const struct cell_form USUAL_GRU = {
     .blocks = 4, .direct = 1, .gate = CLSTM_SIGMOID, .candidate = CLSTM_TANH, .output = CLSTM_TANH};
 
 /* Two loops for the reason of the LSTM: n has to wait for r. */
-CLSTM_INLINE void gru_forward_units(const struct cell_forward *s, const struct cell_form form, const struct tile *tile,
-                                    vec *all) {
+CLSTM_INLINE void gru_forward_units(const struct cell_forward *s, const struct cell_form form, const int column,
+                                    const struct tile *tile, vec *all) {
     const ptrdiff_t ld = s->ld;
     const vec limit = broadcast(s->limits.clip);
     const int n = tile->groups;
-    FOR_EACH_UNIT(walk, tile, all) {
+    FOR_EACH_UNIT(walk, column, tile, all) {
         const ptrdiff_t row = walk.row, unit = walk.unit;
         vec *z = walk.z;
         const vec r = activated(form.gate, form.clip ? limited(z[0], limit) : z[0]);
@@ -37,7 +37,7 @@ CLSTM_INLINE void gru_forward_units(const struct cell_forward *s, const struct c
             store(blocks + 2 * ld, q);
         }
     }
-    FOR_EACH_UNIT(walk, tile, all) {
+    FOR_EACH_UNIT(walk, column, tile, all) {
         const ptrdiff_t row = walk.row, unit = walk.unit;
         vec *z = walk.z;
         const vec new = activated(form.candidate, form.clip ? limited(z[0], limit) : z[0]);
@@ -47,11 +47,11 @@ CLSTM_INLINE void gru_forward_units(const struct cell_forward *s, const struct c
 }
 
 /*     dn = dh (1 - z) p'     dz = dh (h_{t-1} - n) s'     dr = dn q s'     dq = dn r     dh_{t-1} = dh z + .. */
-CLSTM_INLINE void gru_backward_units(const struct cell_backward *s, const struct cell_form form,
+CLSTM_INLINE void gru_backward_units(const struct cell_backward *s, const struct cell_form form, const int column,
                                      const struct tile *tile, vec *all) {
     const ptrdiff_t ld = s->ld;
     const vec limit = broadcast(s->limits.clip);
-    FOR_EACH_UNIT(walk, tile, all) {
+    FOR_EACH_UNIT(walk, column, tile, all) {
         const ptrdiff_t row = walk.row, unit = walk.unit;
         vec *sum = walk.z;
         const ptrdiff_t at = row * ld + unit;
@@ -69,16 +69,22 @@ CLSTM_INLINE void gru_backward_units(const struct cell_backward *s, const struct
 }
 
 static void gru_forward_usual(const struct fused *fused, const struct tile *tile, void *z) {
-    gru_forward_units((const struct cell_forward *)fused, USUAL_GRU, tile, z);
+    const struct cell_forward *s = (const struct cell_forward *)fused;
+    if (is_column(tile)) gru_forward_units(s, USUAL_GRU, 1, tile, z);
+    else gru_forward_units(s, USUAL_GRU, 0, tile, z);
 }
 static void gru_forward_any(const struct fused *fused, const struct tile *tile, void *z) {
-    gru_forward_units((const struct cell_forward *)fused, ((const struct cell_forward *)fused)->form, tile, z);
+    const struct cell_forward *s = (const struct cell_forward *)fused;
+    gru_forward_units(s, s->form, 0, tile, z);
 }
 static void gru_backward_usual(const struct fused *fused, const struct tile *tile, void *z) {
-    gru_backward_units((const struct cell_backward *)fused, USUAL_GRU, tile, z);
+    const struct cell_backward *s = (const struct cell_backward *)fused;
+    if (is_column(tile)) gru_backward_units(s, USUAL_GRU, 1, tile, z);
+    else gru_backward_units(s, USUAL_GRU, 0, tile, z);
 }
 static void gru_backward_any(const struct fused *fused, const struct tile *tile, void *z) {
-    gru_backward_units((const struct cell_backward *)fused, ((const struct cell_backward *)fused)->form, tile, z);
+    const struct cell_backward *s = (const struct cell_backward *)fused;
+    gru_backward_units(s, s->form, 0, tile, z);
 }
 
 static const struct cell_kernels gru_cell = {

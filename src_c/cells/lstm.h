@@ -51,12 +51,12 @@ CLSTM_INLINE vec next_c(vec i, vec f, vec g, vec c_prev) { return fma_(f, c_prev
 
 /* Two loops, because q(c_new) has to wait for three gates: of one unit after another, half of the time would be waiting,
  * and a processor does not look as far ahead as the next but one. */
-CLSTM_INLINE void lstm_forward_units(const struct cell_forward *s, const struct cell_form form, const struct tile *tile,
-                                     vec *all) {
+CLSTM_INLINE void lstm_forward_units(const struct cell_forward *s, const struct cell_form form, const int column,
+                                     const struct tile *tile, vec *all) {
     const ptrdiff_t ld = s->ld;
     const vec limit = broadcast(s->limits.clip);
     const int n = tile->groups, g_at = form.forget ? 2 : 1, o_at = g_at + 1;
-    FOR_EACH_UNIT(walk, tile, all) {
+    FOR_EACH_UNIT(walk, column, tile, all) {
         const ptrdiff_t row = walk.row, unit = walk.unit;
         vec *z = walk.z;
         const ptrdiff_t at = row * ld + unit;
@@ -84,7 +84,7 @@ CLSTM_INLINE void lstm_forward_units(const struct cell_forward *s, const struct 
         }
         store(s->c + at, c);
     }
-    FOR_EACH_UNIT(walk, tile, all)
+    FOR_EACH_UNIT(walk, column, tile, all)
     emit_h(s, form, walk.row, walk.unit, walk.z[0] * activated(form.output, walk.z[n]));
 }
 
@@ -94,12 +94,12 @@ CLSTM_INLINE void lstm_forward_units(const struct cell_forward *s, const struct 
  *     dz_i = dc' g s'     dz_f = dc' c_{t-1} s'     dz_g = dc' i p'     (coupled: dz_i = dc' (g - c_{t-1}) s')
  *     dc_{t-1} = dc zone_c + dc' f + p_i dz_i + p_f dz_f
  */
-CLSTM_INLINE void lstm_backward_units(const struct cell_backward *s, const struct cell_form form,
+CLSTM_INLINE void lstm_backward_units(const struct cell_backward *s, const struct cell_form form, const int column,
                                       const struct tile *tile, vec *all) {
     const ptrdiff_t ld = s->ld;
     const vec limit = broadcast(s->limits.clip), cell_limit = broadcast(s->limits.cell_clip);
     const int g_at = form.forget ? 2 : 1, o_at = g_at + 1;
-    FOR_EACH_UNIT(walk, tile, all) {
+    FOR_EACH_UNIT(walk, column, tile, all) {
         const ptrdiff_t row = walk.row, unit = walk.unit;
         vec *z = walk.z;
         const ptrdiff_t at = row * ld + unit;
@@ -143,16 +143,22 @@ CLSTM_INLINE void lstm_backward_units(const struct cell_backward *s, const struc
 }
 
 static void lstm_forward_usual(const struct fused *fused, const struct tile *tile, void *z) {
-    lstm_forward_units((const struct cell_forward *)fused, USUAL_LSTM, tile, z);
+    const struct cell_forward *s = (const struct cell_forward *)fused;
+    if (is_column(tile)) lstm_forward_units(s, USUAL_LSTM, 1, tile, z);
+    else lstm_forward_units(s, USUAL_LSTM, 0, tile, z);
 }
 static void lstm_forward_any(const struct fused *fused, const struct tile *tile, void *z) {
-    lstm_forward_units((const struct cell_forward *)fused, ((const struct cell_forward *)fused)->form, tile, z);
+    const struct cell_forward *s = (const struct cell_forward *)fused;
+    lstm_forward_units(s, s->form, 0, tile, z);
 }
 static void lstm_backward_usual(const struct fused *fused, const struct tile *tile, void *z) {
-    lstm_backward_units((const struct cell_backward *)fused, USUAL_LSTM, tile, z);
+    const struct cell_backward *s = (const struct cell_backward *)fused;
+    if (is_column(tile)) lstm_backward_units(s, USUAL_LSTM, 1, tile, z);
+    else lstm_backward_units(s, USUAL_LSTM, 0, tile, z);
 }
 static void lstm_backward_any(const struct fused *fused, const struct tile *tile, void *z) {
-    lstm_backward_units((const struct cell_backward *)fused, ((const struct cell_backward *)fused)->form, tile, z);
+    const struct cell_backward *s = (const struct cell_backward *)fused;
+    lstm_backward_units(s, s->form, 0, tile, z);
 }
 
 static const struct cell_kernels lstm_cell = {

@@ -12,7 +12,7 @@ static int describe_rnn(const clstm_stack *stack, struct cell *cell) {
 static void rnn_forward(const struct fused *fused, const struct tile *tile, void *all) {
     const struct cell_forward *s = (const struct cell_forward *)fused;
     const struct cell_form form = s->form;
-    FOR_EACH_UNIT(walk, tile, all) {
+    FOR_EACH_UNIT(walk, 0, tile, all) {
         const ptrdiff_t row = walk.row, unit = walk.unit;
         vec *z = walk.z;
         const vec limit = broadcast(s->limits.clip);
@@ -25,7 +25,7 @@ static void rnn_forward(const struct fused *fused, const struct tile *tile, void
 static void rnn_backward(const struct fused *fused, const struct tile *tile, void *all) {
     const struct cell_backward *s = (const struct cell_backward *)fused;
     const struct cell_form form = s->form;
-    FOR_EACH_UNIT(walk, tile, all) {
+    FOR_EACH_UNIT(walk, 0, tile, all) {
         const ptrdiff_t row = walk.row, unit = walk.unit;
         vec *z = walk.z;
         const vec limit = broadcast(s->limits.clip), h = load(s->blocks + row * s->ld + unit);

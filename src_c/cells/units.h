@@ -18,7 +18,12 @@ CLSTM_INLINE struct unit_walk first_unit_of(const struct tile *tile, void *z) {
                               0,         tile->groups,           tile->apart};
 }
 
-CLSTM_INLINE void next_unit(struct unit_walk *at) {
+CLSTM_INLINE void next_unit(struct unit_walk *at, const int column) {
+    if (column) { /* one vector in each row */
+        at->z += at->apart;
+        at->row++;
+        return;
+    }
     at->unit += V;
     at->z++;
     if (++at->group < at->groups) return;
@@ -29,8 +34,10 @@ CLSTM_INLINE void next_unit(struct unit_walk *at) {
     at->row++;
 }
 
-#define FOR_EACH_UNIT(at, tile, z) \
-    for (struct unit_walk at = first_unit_of(tile, z); at.row < at.end_row; next_unit(&at))
+#define FOR_EACH_UNIT(at, column, tile, z) \
+    for (struct unit_walk at = first_unit_of(tile, z); at.row < at.end_row; next_unit(&at, column))
+
+CLSTM_INLINE int is_column(const struct tile *tile) { return tile->panels == 1 && tile->groups == 1; }
 
 /* Into memory of the caller, which is not padded. */
 CLSTM_INLINE void store_units(real *row, ptrdiff_t unit, ptrdiff_t hidden, vec v) {

@@ -40,9 +40,16 @@ CLSTM_INLINE void ask_for(const struct fused *s, const int R, int term, ptrdiff_
     for (int i = 0; i < s->awaited; i++) {
         const struct awaited *await = &s->await[i];
         if (await->term != term) continue;
-        CLSTM_UNROLL for (int r = 0; r < R; r++) {
-            const real *from = await->base ? await->base + (row + r) * await->stride : await->rows[row + r];
-            for (ptrdiff_t u = unit; u < unit + units; u += LINE) __builtin_prefetch(from + u, 1);
+        if (await->base) {
+            const real *first = await->base + row * await->stride + unit;
+            for (ptrdiff_t u = 0; u < units; u += LINE) {
+                CLSTM_UNROLL for (int r = 0; r < R; r++) __builtin_prefetch(first + r * await->stride + u, 1);
+            }
+        } else {
+            CLSTM_UNROLL for (int r = 0; r < R; r++) {
+                const real *first = await->rows[row + r] + unit;
+                for (ptrdiff_t u = 0; u < units; u += LINE) __builtin_prefetch(first + u, 1);
+            }
         }
     }
 }
@@ -154,9 +161,22 @@ CLSTM_INLINE void spread_gates(const vec *from, int width, vec *to, const int ga
     }
 }
 
-CLSTM_INLINE void spread_rows(const vec *from, int width, vec *to, const int gates, const int groups, ptrdiff_t units,
-                              int rows) {
+CLSTM_INLINE void spread_rows(const vec *from, const int width, vec *to, const int gates, const int groups,
+                              ptrdiff_t units, int rows) {
     for (int i = 0; i < rows; i++) spread_gates(from + i * width, width, to + i * gates * groups, gates, groups, units);
+}
+
+/* The same for all rows; where a panel is for one vector of units, the sizes are known to the compiler. */
+static void spread_tile(const vec *from, vec *to, const struct panels *panels, int rows) {
+    const int groups = (int)((panels->units + V - 1) / V), width = panels->last;
+    switch (groups == 1 ? panels->gates * 8 + width : 0) {
+    case 4 * 8 + 1: spread_rows(from, 1, to, 4, 1, panels->units, rows); return;
+    case 4 * 8 + 2: spread_rows(from, 2, to, 4, 1, panels->units, rows); return;
+    case 4 * 8 + 3: spread_rows(from, 3, to, 4, 1, panels->units, rows); return;
+    case 3 * 8 + 1: spread_rows(from, 1, to, 3, 1, panels->units, rows); return;
+    case 3 * 8 + 2: spread_rows(from, 2, to, 3, 1, panels->units, rows); return;
+    default: spread_rows(from, width, to, panels->gates, groups, panels->units, rows);
+    }
 }
 
 /* Takes over the tile of some rows of the last panel. */
@@ -169,10 +189,8 @@ static void finish_last(const struct fused *s, vec *z, int rows, ptrdiff_t row) 
         s->finish(s, &tile, z);
         return;
     }
-    for (int k = 0; k < (s->two_sums ? FUSED_VECTORS : FIRST_SUMS); k += FIRST_SUMS)
-        if (gates == 4 && groups == 1) spread_rows(z + k, panels->last, spread + k, 4, 1, panels->units, rows);
-        else if (gates == 3 && groups == 1) spread_rows(z + k, panels->last, spread + k, 3, 1, panels->units, rows);
-        else spread_rows(z + k, panels->last, spread + k, gates, groups, panels->units, rows);
+    spread_tile(z, spread, panels, rows);
+    if (s->two_sums) spread_tile(z + FIRST_SUMS, spread + FIRST_SUMS, panels, rows);
     s->finish(s, &tile, spread);
 }
 
