@@ -1,4 +1,5 @@
-"""LSTM against PyTorch: forward and all gradients in float64. PyTorch's two biases are our one and zero."""
+"""LSTM, GRU and RNN against PyTorch: forward and all gradients in float64. PyTorch's two biases are our one and zero,
+but for that of n inside the reset of a GRU."""
 
 from itertools import product
 
@@ -10,92 +11,123 @@ import clstm
 pytestmark = pytest.mark.compare
 torch = pytest.importorskip("torch")
 
-OPTIONS = list(product((1, 2, 3), (False, True), (1, 5), (False, True), (None, "ragged")))
+KINDS = {
+    "lstm": (clstm.LSTM, clstm.LSTMCell, {}),
+    "gru": (clstm.GRU, clstm.GRUCell, {}),
+    "tanh": (clstm.RNN, clstm.RNNCell, {"activation": "tanh"}),
+    "relu": (clstm.RNN, clstm.RNNCell, {"activation": "relu"}),
+}
+OPTIONS = list(product(KINDS, (1, 2, 3), (False, True), (1, 5), (False, True), (None, "ragged"), (True, False)))
 
 
-def torch_lstm(lstm):
-    """The same LSTM in PyTorch."""
-    twin = torch.nn.LSTM(
-        lstm.input_size,
-        lstm.hidden_size,
-        num_layers=lstm.num_layers,
-        bidirectional=lstm.bidirectional,
-        batch_first=True,
-        dtype=torch.float64,
-    )
-    parameters = dict(twin.named_parameters())
+def twin_of(layer, name):
+    """The same layer or cell in PyTorch."""
+    options = {"bias": layer.bias, "dtype": torch.float64}
+    if name in ("tanh", "relu"):
+        options["nonlinearity"] = name
+    if isinstance(layer, clstm.LSTM | clstm.GRU | clstm.RNN):
+        options.update(num_layers=layer.num_layers, bidirectional=layer.bidirectional, batch_first=True)
+    twin = getattr(torch.nn, type(layer).__name__)(layer.input_size, layer.hidden_size, **options)
     with torch.no_grad():
-        for name, values in lstm.parameters().items():
-            parameters[name.replace("bias", "bias_ih")].copy_(torch.from_numpy(values))
-            if "bias" in name:
-                parameters[name.replace("bias", "bias_hh")].zero_()
+        for name, parameter in twin.named_parameters():
+            parameter.copy_(torch.from_numpy(theirs(layer.parameters(), name)))
     return twin
+
+
+def theirs(ours, name):
+    """A parameter of PyTorch's by its name."""
+    if "bias" not in name:
+        return ours[name]
+    if "bias_ih" in name:
+        return ours[name.replace("bias_ih", "bias")]
+    bias = np.zeros_like(ours[name.replace("bias_hh", "bias")])
+    inside = ours.get(name.replace("bias_hh", "bias_hn"))
+    if inside is not None:
+        bias[-len(inside) :] = inside
+    return bias
+
+
+def same_gradients(grads, twin):
+    """PyTorch's bias_hh has the gradient of bias_ih, but for the last block of a GRU."""
+    for name, parameter in twin.named_parameters():
+        gradient = theirs(grads, name)
+        if "bias_hh" in name:
+            inside = len(grads.get(name.replace("bias_hh", "bias_hn"), ()))
+            gradient[: len(gradient) - inside] = grads[name.replace("bias_hh", "bias")][: len(gradient) - inside]
+        close(gradient, parameter.grad)
 
 
 def leaf(array):
     return torch.tensor(array, requires_grad=True)
 
 
-@pytest.mark.parametrize(("num_layers", "bidirectional", "N", "with_state", "lengths"), OPTIONS)
-def test_forward_and_all_gradients_are_those_of_pytorch(num_layers, bidirectional, N, with_state, lengths):
+def close(actual, expected):
+    np.testing.assert_allclose(actual, expected.detach().numpy(), rtol=0, atol=1e-10, strict=True)
+
+
+def members(state):
+    return state if isinstance(state, tuple) else (state,)
+
+
+def given(state):
+    return state if len(state) == 2 else state[0]
+
+
+@pytest.mark.parametrize(("kind", "num_layers", "bidirectional", "N", "with_state", "lengths", "bias"), OPTIONS)
+def test_forward_and_all_gradients_are_those_of_pytorch(kind, num_layers, bidirectional, N, with_state, lengths, bias):
     T, I, H = 7, 4, 9
-    seed = OPTIONS.index((num_layers, bidirectional, N, with_state, lengths))
-    rng = np.random.default_rng(seed)
-    lstm = clstm.LSTM(I, H, num_layers=num_layers, bidirectional=bidirectional, dtype="float64", rng=rng)
-    states = (num_layers * lstm.output_size // H, N, H)
-    x, dy = rng.normal(size=(N, T, I)), rng.normal(size=(N, T, lstm.output_size))
-    h0, c0, dh, dc = (rng.normal(size=states) for _ in range(4))
+    rng = np.random.default_rng(OPTIONS.index((kind, num_layers, bidirectional, N, with_state, lengths, bias)))
+    make, _, options = KINDS[kind]
+    layer = make(
+        I, H, num_layers=num_layers, bidirectional=bidirectional, bias=bias, dtype="float64", rng=rng, **options
+    )
+    layer.flat_parameters += rng.normal(size=layer.flat_parameters.size) / 5
+    count, shape = 2 if kind == "lstm" else 1, (num_layers * layer.output_size // H, N, H)
+    x, dy = rng.normal(size=(N, T, I)), rng.normal(size=(N, T, layer.output_size))
+    state, dstate = (tuple(rng.normal(size=shape) for _ in range(count)) for _ in range(2))
     if lengths:
         lengths = [3] if N == 1 else [2, 7, 1, 4, 7]  # not sorted; PyTorch has no length 0
-    y, (h, c), tape = lstm.forward(x, (h0, c0) if with_state else None, lengths)
-    dx, (dh0, dc0), grads = lstm.backward(tape, dy, (dh, dc))
+    y, final, tape = layer.forward(x, given(state) if with_state else None, lengths)
+    dx, dinitial, grads = layer.backward(tape, dy, given(dstate))
 
-    twin = torch_lstm(lstm)
-    tx, th0, tc0 = leaf(x), leaf(h0), leaf(c0)
-    given = tx
+    twin = twin_of(layer, kind)
+    tx, tstate = leaf(x), tuple(map(leaf, state))
+    packed = tx
     if lengths:
         pack = torch.nn.utils.rnn.pack_padded_sequence
-        given = pack(tx, torch.tensor(lengths), batch_first=True, enforce_sorted=False)
-    ty, (th, tc) = twin(given, (th0, tc0) if with_state else None)
+        packed = pack(tx, torch.tensor(lengths), batch_first=True, enforce_sorted=False)
+    ty, tfinal = twin(packed, given(tstate) if with_state else None)
     if lengths:
         ty, _ = torch.nn.utils.rnn.pad_packed_sequence(ty, batch_first=True, total_length=T)
-    loss = sum((a * torch.from_numpy(b)).sum() for a, b in ((ty, dy), (th, dh), (tc, dc)))
-    loss.backward()
-
-    def close(actual, expected):
-        np.testing.assert_allclose(actual, expected.detach().numpy(), rtol=0, atol=1e-10, strict=True)
+    pairs = zip((ty, *members(tfinal)), (dy, *dstate), strict=True)
+    sum((a * torch.from_numpy(b)).sum() for a, b in pairs).backward()
 
     close(y, ty)
-    close(h, th)
-    close(c, tc)
     close(dx, tx.grad)
-    if with_state:
-        close(dh0, th0.grad)
-        close(dc0, tc0.grad)
-    parameters = dict(twin.named_parameters())
-    assert len(grads) == len(parameters) * 3 // 4
-    for name, gradient in grads.items():
-        close(gradient, parameters[name.replace("bias", "bias_ih")].grad)
+    for found, expected in zip(members(final), members(tfinal), strict=True):
+        close(found, expected)
+    for found, expected in zip(members(dinitial), tstate, strict=True):
+        if with_state:
+            close(found, expected.grad)
+    same_gradients(grads, twin)
 
 
-def test_the_cell_is_that_of_pytorch():
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_cell_is_that_of_pytorch(kind):
     rng = np.random.default_rng(0)
-    cell = clstm.LSTMCell(3, 5, dtype="float64", rng=rng)
-    x, h, c, dh, dc = rng.normal(size=(4, 3)), *(rng.normal(size=(4, 5)) for _ in range(4))
-    _, (h_1, c_1), tape = cell.forward(x, (h, c))
-    dx, dstate, grads = cell.backward(tape, None, (dh, dc))
+    cell = KINDS[kind][1](3, 5, dtype="float64", rng=rng, **KINDS[kind][2])
+    cell.flat_parameters += rng.normal(size=cell.flat_parameters.size) / 5
+    count = 2 if kind == "lstm" else 1
+    x, (state, dstate) = rng.normal(size=(4, 3)), (tuple(rng.normal(size=(4, 5)) for _ in range(count)) for _ in "ab")
+    _, final, tape = cell.forward(x, given(state))
+    dx, dinitial, grads = cell.backward(tape, None, given(dstate))
 
-    twin = torch.nn.LSTMCell(3, 5, dtype=torch.float64)
-    with torch.no_grad():
-        twin.weight_ih.copy_(torch.from_numpy(cell.parameters()["weight_ih"]))
-        twin.weight_hh.copy_(torch.from_numpy(cell.parameters()["weight_hh"]))
-        twin.bias_ih.copy_(torch.from_numpy(cell.parameters()["bias"]))
-        twin.bias_hh.zero_()
-    tx, th, tc = leaf(x), leaf(h), leaf(c)
-    th_1, tc_1 = twin(tx, (th, tc))
-    ((th_1 * torch.from_numpy(dh)).sum() + (tc_1 * torch.from_numpy(dc)).sum()).backward()
-    pairs = [(h_1, th_1), (c_1, tc_1), (dx, tx.grad), (dstate[0], th.grad), (dstate[1], tc.grad)]
-    pairs += [(grads[name], getattr(twin, name).grad) for name in ("weight_ih", "weight_hh")]
-    pairs += [(grads["bias"], twin.bias_ih.grad)]
-    for actual, expected in pairs:
-        np.testing.assert_allclose(actual, expected.detach().numpy(), rtol=0, atol=1e-12, strict=True)
+    twin, tx, tstate = twin_of(cell, kind), leaf(x), tuple(map(leaf, state))
+    tfinal = members(twin(tx, given(tstate)))
+    sum((a * torch.from_numpy(b)).sum() for a, b in zip(tfinal, dstate, strict=True)).backward()
+    close(dx, tx.grad)
+    for found, expected in zip(members(final), tfinal, strict=True):
+        close(found, expected)
+    for found, expected in zip(members(dinitial), tstate, strict=True):
+        close(found, expected.grad)
+    same_gradients(grads, twin)
