@@ -18,6 +18,7 @@ from .layer import Layer, Tape
 from .lstm import LSTM
 from .model_file import load
 from .network import Network
+from .noise import Noise
 from .optimizers import SGD, Adam, AdamW
 from .pool import Pool
 from .recurrent import Trace
@@ -41,6 +42,7 @@ __all__ = [
     "LSTMCell",
     "Layer",
     "Network",
+    "Noise",
     "Pool",
     "RNNCell",
     "Stream",

@@ -42,6 +42,17 @@ def size(name: str, value: Any) -> int:
     return value
 
 
+def whole(name: str, value: Any, end: int) -> int:
+    """An int from 0 to end - 1."""
+    expected = f"an int from 0 to {end - 1}"
+    if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__"):
+        raise wrong(TypeError, name, expected, f"{value!r} ({kind(value)})")
+    value = operator.index(value)
+    if not 0 <= value < end:
+        raise wrong(ValueError, name, expected, value)
+    return value
+
+
 def flag(name: str, value: Any) -> bool:
     """True or False."""
     if not isinstance(value, (bool, np.bool_)):
@@ -67,11 +78,33 @@ def limit(name: str, value: Any) -> float | None:
     """A positive number, or None."""
     if value is None:
         return None
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise wrong(TypeError, name, "a positive number or None", f"{value!r} ({kind(value)})")
-    if not 0 < value < np.inf:
+    found = number(name, value, "a positive number or None")
+    if not 0 < found < np.inf:
         raise wrong(ValueError, name, "a positive number or None", value)
+    return found
+
+
+def number(name: str, value: Any, expected: str) -> float:
+    """A real number that is none of True and False."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise wrong(TypeError, name, expected, f"{value!r} ({kind(value)})")
     return float(value)
+
+
+def rate(name: str, value: Any) -> float:
+    """The probability of being dropped."""
+    found = number(name, value, "a number in [0, 1)")
+    if not 0 <= found < 1:
+        raise wrong(ValueError, name, "a number in [0, 1)", value)
+    return found
+
+
+def deviation(name: str, value: Any) -> float:
+    """A standard deviation."""
+    found = number(name, value, "a number of at least 0")
+    if not 0 <= found < np.inf:
+        raise wrong(ValueError, name, "a number of at least 0", value)
+    return found
 
 
 def dtype(value: Any) -> np.dtype:

@@ -1,7 +1,7 @@
 # Mirrors src_c/clstm.h, where every name is explained; nothing else stands here.
 
 from libc.stddef cimport ptrdiff_t
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
 
 
 cdef extern from "clstm.h" nogil:
@@ -66,12 +66,18 @@ cdef extern from "clstm.h" nogil:
         CLSTM_EXP
         CLSTM_ACTIVATION_COUNT
 
+    ctypedef struct clstm_noise:
+        uint64_t seed
+        const int64_t *rows
+        ptrdiff_t first_step
+
     ctypedef struct clstm_batch:
         ptrdiff_t N
         ptrdiff_t T
         const ptrdiff_t *lengths
         const int64_t *symbols
         ptrdiff_t num
+        const clstm_noise *noise
 
     ctypedef struct clstm_sequence:
         void *data
@@ -100,6 +106,26 @@ cdef extern from "clstm.h" nogil:
         int peephole
         int coupled
         int no_forget
+        double dropout
+        double input_dropout
+        double recurrent_dropout
+        double weight_drop
+        double zoneout_h
+        double zoneout_c
+        double input_noise
+
+    ctypedef enum clstm_noise_kind:
+        CLSTM_NOISE_DROPOUT
+        CLSTM_NOISE_INPUT
+        CLSTM_NOISE_ADDED
+        CLSTM_NOISE_RECURRENT
+        CLSTM_NOISE_WEIGHT
+        CLSTM_NOISE_ZONE_H
+        CLSTM_NOISE_ZONE_C
+        CLSTM_NOISE_COUNT
+
+    clstm_status clstm_stack_noise(const clstm_stack *stack, clstm_noise_kind kind, ptrdiff_t index, uint64_t seed,
+                                   int64_t row, ptrdiff_t step, ptrdiff_t n, void *to)
 
     ctypedef struct clstm_weights:
         const void *w_ih

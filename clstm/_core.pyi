@@ -9,6 +9,7 @@ _Lengths = NDArray[np.intp]
 BACKENDS: tuple[str, ...]
 ACTIVATIONS: tuple[str, ...]
 CELLS: tuple[str, ...]
+NOISES: tuple[str, ...]
 POOLS: tuple[str, ...]
 
 def available_isas() -> list[str]: ...
@@ -49,7 +50,9 @@ class Stack:
         c: _Real | None,
         keep: bool = True,
         symbols: NDArray[np.int64] | None = None,
+        noise: tuple[int, NDArray[np.int64] | None, int] | None = None,
     ) -> StackTape | None: ...
+    def noise(self, kind: str, index: int, seed: int, row: int, step: int, to: _Real) -> None: ...
     def backward(
         self,
         flat: _Real,

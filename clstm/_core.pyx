@@ -166,7 +166,7 @@ cdef clstm_batch batch_of(Py_ssize_t N, Py_ssize_t T, object lengths) except *:
     cdef clstm_batch batch
     batch.N, batch.T = N, T
     batch.lengths = <const ptrdiff_t *>block(lengths, "lengths", INTP, N)
-    batch.symbols, batch.num = NULL, 0
+    batch.symbols, batch.num, batch.noise = NULL, 0, NULL
     return batch
 
 
@@ -241,6 +241,7 @@ ACTIVATIONS = (
     "centered_sigmoid_1", "exp",
 )
 CELLS = ("lstm", "gru", "rnn")  # in the order of clstm_cell
+NOISES = ("dropout", "input", "added", "recurrent", "weight", "zone_h", "zone_c")  # of clstm_noise_kind
 
 
 cdef clstm_runtime current() noexcept:

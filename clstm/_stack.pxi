@@ -7,7 +7,8 @@ cdef class StackTape:
 
     cdef clstm_runtime runtime
     cdef clstm_batch batch
-    cdef object stack, lengths, symbols, memory
+    cdef clstm_noise noise
+    cdef object stack, lengths, symbols, rows, memory
 
 
 cdef enum:
@@ -54,6 +55,13 @@ cdef class Stack:
         self.stack.peephole = options.pop("peephole", False)
         self.stack.coupled = options.pop("coupled", False)
         self.stack.no_forget = options.pop("no_forget", False)
+        self.stack.dropout = options.pop("dropout", 0)
+        self.stack.input_dropout = options.pop("input_dropout", 0)
+        self.stack.recurrent_dropout = options.pop("recurrent_dropout", 0)
+        self.stack.weight_drop = options.pop("weight_drop", 0)
+        self.stack.zoneout_h = options.pop("zoneout_h", 0)
+        self.stack.zoneout_c = options.pop("zoneout_c", 0)
+        self.stack.input_noise = options.pop("input_noise", 0)
         if options:
             raise ValueError(f"unknown options: {', '.join(options)}")
         self.has_c = self.stack.cell == CLSTM_LSTM
@@ -158,15 +166,22 @@ cdef class Stack:
         found.stride_n, found.stride_t = 0, self.stack.input_size
         return found
 
-    def forward(self, flat, x, lengths, h0, c0, y, h, c, bint keep=True, symbols=None):
+    def forward(self, flat, x, lengths, h0, c0, y, h, c, bint keep=True, symbols=None, noise=None):
         """Writes y, h and c; returns a tape, or None if it is not to be kept. With symbols (N, T) int64, x are their
-        vectors (num, I)."""
+        vectors (num, I). With noise, (seed, numbers of the rows (N,) int64 or None, first step), masks are drawn."""
         cdef clstm_runtime runtime = current()
         steps = x if symbols is None else symbols
         cdef clstm_batch batch = batch_of(steps.shape[0], steps.shape[1], lengths)
         if symbols is not None:
             batch.symbols = <const int64_t *>block(symbols, "symbols", INT64, batch.N * batch.T)
             batch.num = x.shape[0]
+        cdef clstm_noise noise_
+        row_numbers = None
+        if noise is not None:
+            row_numbers = noise[1]
+            noise_.seed, noise_.first_step = noise[0], noise[2]
+            noise_.rows = <const int64_t *>block(row_numbers, "noise", INT64, batch.N)
+            batch.noise = &noise_
         cdef clstm_sequence x_ = self.input(x, "x", batch)
         cdef clstm_sequence y_ = sequence(
             y, "y", self.kind, batch, self.stack.directions * self.stack.hidden_size, True)
@@ -180,6 +195,10 @@ cdef class Stack:
             tape = StackTape.__new__(StackTape)
             tape.runtime, tape.batch = runtime, batch
             tape.stack, tape.lengths, tape.symbols, tape.memory = self, lengths, symbols, tape_memory
+            tape.rows = row_numbers
+            if noise is not None:
+                tape.noise = noise_
+                tape.batch.noise = &tape.noise
             tape_ = aligned(tape.memory)
         cdef clstm_weights *weights = self.weights(flat)
         cdef clstm_status status
@@ -249,6 +268,12 @@ cdef class Stack:
         with nogil:
             status = clstm_stack_read_tape(&self.stack, &tape.batch, tape_, index, &trace)
         check(status)
+
+    def noise(self, str kind, Py_ssize_t index, seed, row, Py_ssize_t step, to):
+        """Writes the mask, or what is added, of one place into an array (n,): see clstm_stack_noise."""
+        cdef clstm_noise_kind kind_ = <clstm_noise_kind><int>NOISES.index(kind)
+        cdef Py_ssize_t n = to.size
+        check(clstm_stack_noise(&self.stack, kind_, index, seed, row, step, n, block(to, "to", self.kind, n, True)))
 
     cdef double weight_bytes(self) noexcept nogil:
         """What a step of all layers reads, for one direction."""

@@ -16,6 +16,8 @@ from .rnn import RNN
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike
 
+    from .noise import Noise
+
     _StateLike = tuple[ArrayLike, ArrayLike] | ArrayLike
     _State = tuple[np.ndarray, np.ndarray] | np.ndarray
 
@@ -108,9 +110,22 @@ class RecurrentCell(_Recurrent):
         return h.copy(), state
 
     def forward(
-        self, x: ArrayLike, state: _StateLike | None = None, lengths: ArrayLike | None = None
+        self,
+        x: ArrayLike,
+        state: _StateLike | None = None,
+        lengths: ArrayLike | None = None,
+        *,
+        noise: int | Noise | None = None,
     ) -> tuple[np.ndarray, _State, Tape]:
         """One step and a tape for `backward`.
+
+        Parameters
+        ----------
+        x, state, lengths
+            As in `__call__`. The tape refers to x: do not change it before backward.
+        noise : int or Noise, optional
+            Seed of the masks of dropout, zoneout and noise, if the cell has any; None: fresh entropy. For masks that
+            are the same in all steps of a sequence, the seed is the same, and `Noise.first_step` counts the steps.
 
         Returns
         -------
@@ -120,7 +135,7 @@ class RecurrentCell(_Recurrent):
         tape : Tape
         """
         checked = self._checked(x, state, lengths)
-        y, h, c, core_tape = self._run(checked, keep=True)
+        y, h, c, core_tape = self._run(checked, True, self._noise(noise, checked[0].shape[0]))
         return y[:, 0], self._state(h[0], None if c is None else c[0]), Tape(self, (checked[0], core_tape))
 
     def backward(
@@ -178,6 +193,8 @@ class LSTMCell(RecurrentCell):
         As in `LSTM`.
     gate_activation, candidate_activation, output_activation
         As in `LSTM`.
+    input_dropout, recurrent_dropout, weight_drop, zoneout_h, zoneout_c, input_noise
+        As in `LSTM`; they are at work in `forward` alone.
     dtype : str or dtype, default "float32"
         "float32" or "float64".
     rng : int or numpy.random.Generator, optional
@@ -216,6 +233,12 @@ class LSTMCell(RecurrentCell):
         gate_activation: str = "sigmoid",
         candidate_activation: str = "tanh",
         output_activation: str = "tanh",
+        input_dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        weight_drop: float = 0.0,
+        zoneout_h: float = 0.0,
+        zoneout_c: float = 0.0,
+        input_noise: float = 0.0,
         dtype: DTypeLike = "float32",
         rng: int | np.random.Generator | None = None,
     ) -> None:
@@ -229,6 +252,12 @@ class LSTMCell(RecurrentCell):
             "gate_activation": gate_activation,
             "candidate_activation": candidate_activation,
             "output_activation": output_activation,
+            "input_dropout": input_dropout,
+            "recurrent_dropout": recurrent_dropout,
+            "weight_drop": weight_drop,
+            "zoneout_h": zoneout_h,
+            "zoneout_c": zoneout_c,
+            "input_noise": input_noise,
         }
         self._start(input_size, hidden_size, 1, False, bias, options, dtype, rng)
 
@@ -244,6 +273,8 @@ class GRUCell(RecurrentCell):
         Whether there are biases.
     clip, gradient_clip, gate_activation, candidate_activation
         As in `GRU`.
+    input_dropout, recurrent_dropout, weight_drop, zoneout_h, input_noise
+        As in `GRU`; they are at work in `forward` alone.
     dtype : str or dtype, default "float32"
         "float32" or "float64".
     rng : int or numpy.random.Generator, optional
@@ -277,6 +308,11 @@ class GRUCell(RecurrentCell):
         gradient_clip: float | None = None,
         gate_activation: str = "sigmoid",
         candidate_activation: str = "tanh",
+        input_dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        weight_drop: float = 0.0,
+        zoneout_h: float = 0.0,
+        input_noise: float = 0.0,
         dtype: DTypeLike = "float32",
         rng: int | np.random.Generator | None = None,
         **refused: Any,
@@ -287,6 +323,11 @@ class GRUCell(RecurrentCell):
             "gradient_clip": gradient_clip,
             "gate_activation": gate_activation,
             "candidate_activation": candidate_activation,
+            "input_dropout": input_dropout,
+            "recurrent_dropout": recurrent_dropout,
+            "weight_drop": weight_drop,
+            "zoneout_h": zoneout_h,
+            "input_noise": input_noise,
         }
         self._start(input_size, hidden_size, 1, False, bias, options, dtype, rng)
 
@@ -302,6 +343,8 @@ class RNNCell(RecurrentCell):
         Whether there is a bias b.
     activation, clip, gradient_clip
         As in `RNN`.
+    input_dropout, recurrent_dropout, weight_drop, zoneout_h, input_noise
+        As in `RNN`; they are at work in `forward` alone.
     dtype : str or dtype, default "float32"
         "float32" or "float64".
     rng : int or numpy.random.Generator, optional
@@ -330,6 +373,11 @@ class RNNCell(RecurrentCell):
         activation: str = "tanh",
         clip: float | None = None,
         gradient_clip: float | None = None,
+        input_dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        weight_drop: float = 0.0,
+        zoneout_h: float = 0.0,
+        input_noise: float = 0.0,
         dtype: DTypeLike = "float32",
         rng: int | np.random.Generator | None = None,
         **refused: Any,
@@ -339,5 +387,10 @@ class RNNCell(RecurrentCell):
             "activation": activation,
             "clip": clip,
             "gradient_clip": gradient_clip,
+            "input_dropout": input_dropout,
+            "recurrent_dropout": recurrent_dropout,
+            "weight_drop": weight_drop,
+            "zoneout_h": zoneout_h,
+            "input_noise": input_noise,
         }
         self._start(input_size, hidden_size, 1, False, bias, options, dtype, rng)

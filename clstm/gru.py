@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from . import _arrays
+from . import _arrays, noise
 from .recurrent import Kind, RecurrentLayer, refuse
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ KIND = Kind(
         "gradient_clip": _arrays.limit,
         "gate_activation": _arrays.activation,
         "candidate_activation": _arrays.activation,
+        **noise.OPTIONS,
     },
     gates=lambda options: ("r", "z", "n"),
     blocks=("r", "z", "", "n"),
@@ -66,6 +67,19 @@ class GRU(RecurrentLayer):
         gradient is not exact then, where that happens.
     gate_activation, candidate_activation : str
         Of r and z; of n. The names are those of `LSTM`.
+    dropout : float, default 0
+        Between layers: rate of what layer k > 0 reads, anew in each step, as in PyTorch. What is kept is divided by
+        1 - rate, here and below. All of this is at work in `forward` alone; it does not slow training down.
+    input_dropout, recurrent_dropout : float, default 0
+        Of what each layer reads, and of h_{t-1} on its way into the product with ``weight_hh``: one mask for all
+        steps of a row (Gal and Ghahramani 2016).
+    weight_drop : float, default 0
+        Of the elements of ``weight_hh``, one mask for a call (Merity, Keskar and Socher 2018).
+    zoneout_h : float, default 0
+        Probability that a unit keeps its h of the step before (Krueger et al. 2017); the expectation is used in
+        inference.
+    input_noise : float, default 0
+        Standard deviation of what is added to x.
     dtype : str or dtype, default "float32"
         "float32" or "float64", of parameters and results.
     rng : int or numpy.random.Generator, optional
@@ -123,6 +137,12 @@ class GRU(RecurrentLayer):
         gradient_clip: float | None = None,
         gate_activation: str = "sigmoid",
         candidate_activation: str = "tanh",
+        dropout: float = 0.0,
+        input_dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        weight_drop: float = 0.0,
+        zoneout_h: float = 0.0,
+        input_noise: float = 0.0,
         dtype: DTypeLike = "float32",
         rng: int | np.random.Generator | None = None,
         **refused: Any,
@@ -133,5 +153,11 @@ class GRU(RecurrentLayer):
             "gradient_clip": gradient_clip,
             "gate_activation": gate_activation,
             "candidate_activation": candidate_activation,
+            "dropout": dropout,
+            "input_dropout": input_dropout,
+            "recurrent_dropout": recurrent_dropout,
+            "weight_drop": weight_drop,
+            "zoneout_h": zoneout_h,
+            "input_noise": input_noise,
         }
         self._start(input_size, hidden_size, num_layers, bidirectional, bias, options, dtype, rng)

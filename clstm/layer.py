@@ -117,6 +117,8 @@ class Layer:
         Whether x (N, T, F) becomes y (N, F).
     takes_indices : bool
         Whether x holds integers, without an axis of features.
+    takes_noise : bool
+        Whether `forward` has an argument `noise` that it needs; a network hands it on.
     bidirectional : bool or None
         Whether the second half of the features it gives was computed backward in time; None: as what it takes.
 
@@ -155,6 +157,7 @@ class Layer:
     axes: str = "any"
     removes_time: bool = False
     takes_indices: bool = False
+    takes_noise: bool = False
     bidirectional: bool | None = None
 
     _positional: tuple[str, ...] = ()  # the names of `config` that repr writes without their names

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from . import _arrays
+from . import _arrays, noise
 from .recurrent import Kind, RecurrentLayer
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def core_options(options):
         "coupled": options["coupled"],
         "no_forget": not options["forget_gate"],
         **{name: options[name] or 0 for name in ("clip", "cell_clip", "gradient_clip")},
+        "zoneout_c": options["zoneout_c"],
         **{name: options[name] for name in ("gate_activation", "candidate_activation", "output_activation")},
     }
 
@@ -48,6 +49,8 @@ KIND = Kind(
         "gate_activation": _arrays.activation,
         "candidate_activation": _arrays.activation,
         "output_activation": _arrays.activation,
+        **noise.OPTIONS,
+        "zoneout_c": _arrays.rate,
     },
     gates=gates_of,
     blocks=(),
@@ -97,6 +100,19 @@ class LSTM(RecurrentLayer):
         in PyTorch and Keras 3), "hard_sigmoid_0.2" (0.2 x + 1/2, as in ONNX and Keras 2), "identity", and the squashing
         functions of 1997, "centered_sigmoid_2" (4 sigmoid(x) - 2, for g) and "centered_sigmoid_1" (2 sigmoid(x) - 1,
         for the output).
+    dropout : float, default 0
+        Between layers: rate of what layer k > 0 reads, anew in each step, as in PyTorch. What is kept is divided by
+        1 - rate, here and below. All of this is at work in `forward` alone; it does not slow training down.
+    input_dropout, recurrent_dropout : float, default 0
+        Of what each layer reads, and of h_{t-1} on its way into the product with ``weight_hh``: one mask for all
+        steps of a row (Gal and Ghahramani 2016).
+    weight_drop : float, default 0
+        Of the elements of ``weight_hh``, one mask for a call (Merity, Keskar and Socher 2018).
+    zoneout_h, zoneout_c : float, default 0
+        Probability that a unit keeps its h or its c of the step before (Krueger et al. 2017); the expectation is used
+        in inference.
+    input_noise : float, default 0
+        Standard deviation of what is added to x.
     dtype : str or dtype, default "float32"
         "float32" or "float64", of parameters and results.
     rng : int or numpy.random.Generator, optional
@@ -160,6 +176,13 @@ class LSTM(RecurrentLayer):
         gate_activation: str = "sigmoid",
         candidate_activation: str = "tanh",
         output_activation: str = "tanh",
+        dropout: float = 0.0,
+        input_dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        weight_drop: float = 0.0,
+        zoneout_h: float = 0.0,
+        zoneout_c: float = 0.0,
+        input_noise: float = 0.0,
         dtype: DTypeLike = "float32",
         rng: int | np.random.Generator | None = None,
     ) -> None:
@@ -173,6 +196,13 @@ class LSTM(RecurrentLayer):
             "gate_activation": gate_activation,
             "candidate_activation": candidate_activation,
             "output_activation": output_activation,
+            "dropout": dropout,
+            "input_dropout": input_dropout,
+            "recurrent_dropout": recurrent_dropout,
+            "weight_drop": weight_drop,
+            "zoneout_h": zoneout_h,
+            "zoneout_c": zoneout_c,
+            "input_noise": input_noise,
         }
         self._start(input_size, hidden_size, num_layers, bidirectional, bias, options, dtype, rng)
 

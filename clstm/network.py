@@ -11,6 +11,7 @@ from . import _arrays
 from .embedding import Embedding
 from .layer import CheckedGradients, Layer, Tape, look
 from .model_file import build, describe, shapes_of
+from .noise import Noise, noise_of
 from .recurrent import RecurrentLayer
 
 if TYPE_CHECKING:
@@ -195,6 +196,11 @@ class Network(Layer):
         self._adopt()
 
     @property
+    def takes_noise(self):
+        """Whether anything in a layer is random in training."""
+        return any(layer.takes_noise for layer in self.layers)
+
+    @property
     def bidirectional(self):
         """Whether half of what the last layer gives was computed backward in time."""
         return self._reverse_arrives_at(None)
@@ -277,14 +283,21 @@ class Network(Layer):
         return y, states
 
     def forward(
-        self, x: ArrayLike, state: list[Any] | None = None, lengths: ArrayLike | None = None
+        self,
+        x: ArrayLike,
+        state: list[Any] | None = None,
+        lengths: ArrayLike | None = None,
+        *,
+        noise: int | Noise | None = None,
     ) -> tuple[np.ndarray, list[Any], Tape]:
-        """The same numbers as calling the network, and a tape for `backward`.
+        """The same numbers as calling the network, but for what is random in training, and a tape for `backward`.
 
         Parameters
         ----------
         x, state, lengths
             As in `__call__`. The tape refers to x: do not change it before backward.
+        noise : int or Noise, optional
+            Seed of all that is random in layers that have dropout, zoneout or noise; None: fresh entropy.
 
         Returns
         -------
@@ -294,11 +307,13 @@ class Network(Layer):
         tape : Tape
         """
         y, state, lengths = self._checked(x, state, lengths)
+        noise = noise_of(noise) if self.takes_noise or noise is not None else None
         states, tapes = [], []
         for k, layer in enumerate(self.layers):
             run = layer._refer if k == 0 and self._refers else layer.forward
+            options = {"noise": noise.for_layer(k)} if layer.takes_noise else {}
             with _in_layer(k, layer):
-                y, after, tape = run(y, state[k], lengths)
+                y, after, tape = run(y, state[k], lengths, **options)
             states.append(after)
             tapes.append(tape)
             lengths = None if layer.removes_time else lengths
@@ -362,10 +377,11 @@ class Network(Layer):
 
 
 def reads_vectors(layer):
-    """Whether a layer takes `Vectors`: it is recurrent, and nobody has written its methods anew."""
-    return isinstance(layer, RecurrentLayer) and all(
-        getattr(type(layer), name) is getattr(RecurrentLayer, name) for name in ("forward", "infer", "backward")
-    )
+    """Whether a layer takes `Vectors`: it is recurrent, its input is not changed by noise, and nobody has written its
+    methods anew."""
+    if not isinstance(layer, RecurrentLayer) or layer.input_dropout or layer.input_noise:
+        return False
+    return all(getattr(type(layer), name) is getattr(RecurrentLayer, name) for name in ("forward", "infer", "backward"))
 
 
 class _in_layer:

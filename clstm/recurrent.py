@@ -13,6 +13,8 @@ import numpy as np
 from . import _arrays, _core
 from .embedding import Vectors
 from .layer import Tape, _DrawnLayer, glorot_uniform, kind_of, look
+from .noise import OPTIONS as NOISE_OPTIONS
+from .noise import Noise, noise_of
 from .stream import Stream
 
 if TYPE_CHECKING:
@@ -110,13 +112,19 @@ class _Recurrent(_DrawnLayer):
             "directions": self._directions,
             "bias": self.bias,
         }
-        self._core = _core.Stack({**description, **self._kind.core(self._options)})
+        noise = {name: self._options[name] for name in NOISE_OPTIONS if name in self._options}
+        self._core = _core.Stack({**description, **noise, **self._kind.core(self._options)})
+
+    @property
+    def takes_noise(self):
+        """Whether anything in it is random in training."""
+        return any(self._options.get(name) for name in (*NOISE_OPTIONS, "zoneout_c"))
 
     def config(self) -> dict[str, Any]:
         """The arguments that make a layer of the same configuration; options that are as usual are left out."""
         sizes = ("input_size", "hidden_size", "num_layers", "bidirectional", "bias")
         usual = defaults_of(type(self))
-        options = {name: value for name, value in self._options.items() if value != usual[name]}
+        options = {name: self._options[name] for name in usual if self._options[name] != usual[name]}
         return {**{name: getattr(self, name) for name in sizes}, **options, "dtype": self.dtype.name}
 
     @classmethod
@@ -166,14 +174,21 @@ class _Recurrent(_DrawnLayer):
     def _state(self, h, c):
         return h if c is None else (h, c)
 
-    def _run(self, checked, keep):
+    def _noise(self, noise, N):
+        """The noise of a call of forward as the core takes it; None if nothing is random."""
+        if noise is None and not self.takes_noise:
+            return None
+        found = noise_of(noise).core(N)
+        return found if self.takes_noise else None
+
+    def _run(self, checked, keep, noise=None):
         """y, h, c and the core's tape, or None for it, of what `_checked` returned."""
         x, state, lengths = checked
         N, T, _ = x.shape
         y = np.empty((N, T, self._directions * self.hidden_size), self.dtype)
         h, c = self._new_state(N)
         values, symbols = (x.vectors, x.symbols) if type(x) is Vectors else (x, None)
-        return y, h, c, self._core.forward(self._flat, values, lengths, *state, y, h, c, keep, symbols)
+        return y, h, c, self._core.forward(self._flat, values, lengths, *state, y, h, c, keep, symbols, noise)
 
     def _run_back(self, tape, saved, dy, dstate, grads, need_dx):
         """dx (N, T, I), dh and dc of arguments that are checked; adds to grads and uses the tape up."""
@@ -255,14 +270,21 @@ class RecurrentLayer(_Recurrent):
         return y, self._state(h, c)
 
     def forward(
-        self, x: ArrayLike, state: _StateLike | None = None, lengths: ArrayLike | None = None
+        self,
+        x: ArrayLike,
+        state: _StateLike | None = None,
+        lengths: ArrayLike | None = None,
+        *,
+        noise: int | Noise | None = None,
     ) -> tuple[np.ndarray, _State, Tape]:
-        """The same numbers as calling the layer, and a tape for `backward`.
+        """The same numbers as calling the layer, but for what is random in training, and a tape for `backward`.
 
         Parameters
         ----------
         x, state, lengths
             As in `__call__`. The tape refers to x: do not change it before backward.
+        noise : int or Noise, optional
+            Seed of the masks of dropout, zoneout and noise, if the layer has any; None: fresh entropy.
 
         Returns
         -------
@@ -271,7 +293,7 @@ class RecurrentLayer(_Recurrent):
         tape : Tape
         """
         checked = self._checked(x, state, lengths)
-        y, h, c, core_tape = self._run(checked, keep=True)
+        y, h, c, core_tape = self._run(checked, True, self._noise(noise, checked[0].shape[0]))
         return y, self._state(h, c), Tape(self, (checked[0], core_tape))
 
     def backward(
@@ -370,6 +392,68 @@ class RecurrentLayer(_Recurrent):
         """The arrays of a trace, with those that are on no tape."""
         return arrays
 
+    def masks(self, N: int, T: int, noise: int | Noise) -> dict[str, Any]:
+        """What is random in `forward` with this noise, as arrays.
+
+        Parameters
+        ----------
+        N, T : int
+            Of x.
+        noise : int or Noise
+
+        Returns
+        -------
+        dict
+            Of what the layer has: "added" (N, T, I), which is added to x; "input", for each layer what its input is
+            multiplied by (N, T, I or D*H); and for each layer and direction "recurrent" (N, H), which multiplies h on
+            its way to the product, "weight" (G*H, H), which multiplies ``weight_hh``, "zone_h" and "zone_c" (N, T,
+            H), 1 where the old state is kept.
+
+        Examples
+        --------
+        >>> import clstm
+        >>> gru = clstm.GRU(3, 4, recurrent_dropout=0.5, rng=0)
+        >>> gru.masks(1, 5, noise=7)["recurrent"][0]
+        array([[2., 0., 0., 2.]], dtype=float32)
+        """
+        seed, rows, first = noise_of(noise).core(_arrays.size("N", N))
+        rows = range(N) if rows is None else rows.tolist()
+        steps = range(first, first + _arrays.size("T", T))
+        widths = [self.input_size] + [self._directions * self.hidden_size] * (self.num_layers - 1)
+
+        def drawn(kind, index, row, step, n):
+            mask = np.empty(n, self.dtype)
+            self._core.noise(kind, index, seed, row, step, mask)
+            return mask
+
+        def each(kind, index, n):
+            return np.array([[drawn(kind, index, row, step, n) for step in steps] for row in rows])
+
+        def once(kind, index, n, of=rows):
+            return np.array([drawn(kind, index, row, 0, n) for row in of])
+
+        H, options, found = self.hidden_size, self._options, {}
+        if options["input_noise"]:
+            found["added"] = each("added", 0, self.input_size)
+        if options["input_dropout"] or options["dropout"]:
+            found["input"] = [
+                (once("input", k, n)[:, np.newaxis] if options["input_dropout"] else 1)
+                * (each("dropout", k, n) if options["dropout"] and k else 1)
+                * np.ones((N, T, n), self.dtype)
+                for k, n in enumerate(widths)
+            ]
+        G = len(self._kind.gates(options))
+        draws = {
+            "recurrent": ("recurrent_dropout", lambda k: once("recurrent", k, H)),
+            "weight": ("weight_drop", lambda k: once("weight", k, H, range(G * H))),
+            "zone_h": ("zoneout_h", lambda k: each("zone_h", k, H)),
+            "zone_c": ("zoneout_c", lambda k: each("zone_c", k, H)),
+        }
+        for name, (option, draw) in draws.items():
+            if options.get(option):
+                found[name] = [draw(k) for k in range(self._states)]
+        return found
+
     def stream(self, batch: int = 1) -> Stream:
         """A stream of this layer, which takes one step at a time.
 
@@ -400,12 +484,14 @@ class RecurrentLayer(_Recurrent):
 
 def defaults_of(cls):
     """The options of a class and their defaults."""
-    return {name: cls.__init__.__kwdefaults__[name] for name in cls._kind.options}
+    usual = cls.__init__.__kwdefaults__
+    return {name: usual[name] for name in cls._kind.options if name in usual}
 
 
 def checked_options(cls, options):
     """The options of a cell, each checked."""
     kind = cls._kind
+    options = {"dropout": 0.0, **options} if "dropout" not in options and cls.axes == "step" else options
     for name in options:
         if name not in kind.options:
             raise TypeError(f"{cls.__name__} got an unexpected option {name!r}")

@@ -6,7 +6,8 @@ that buffer, update. All of it is one call into the core each; what stands here 
 (a) Everything is checked before anything changes: `fit` looks at all targets before the first step.
 (b) Weights change in one place, `_update`. What is not finite is found before, or undone after, so that the weights are
     always good ones, and fit the optimiser's state and the history.
-(c) The only random numbers are the permutations of `rng`, one for each shuffled epoch.
+(c) The only random numbers are those of `rng`: a permutation for each shuffled epoch and, if the network takes noise, a
+    seed for each step.
 """
 
 from __future__ import annotations
@@ -247,7 +248,7 @@ class Trainer:
         x = _arrays.array_of("x", x)
         lengths, mask = self._lengths(x, lengths)
         self._check_parameters()
-        prediction, _, tape = self.net.forward(x, None, lengths)
+        prediction, _, tape = self._forward(x, lengths)
         y = self.loss.checked(y, prediction.shape, mask, "y")
         return self._update(Data(x, y, lengths, mask), prediction, tape)[0]
 
@@ -261,7 +262,7 @@ class Trainer:
         for start in range(0, data.rows, batch_size):
             stop = min(start + batch_size, data.rows)
             batch = data.batch(slice(start, stop) if order is None else order[start:stop])
-            prediction, _, tape = self.net.forward(batch.x, None, batch.lengths)
+            prediction, _, tape = self._forward(batch.x, batch.lengths)
             try:
                 loss, norm = self._update(batch, prediction, tape)
             except FloatingPointError as error:
@@ -278,6 +279,12 @@ class Trainer:
             "learning_rate": self.optimizer.learning_rate,
             "gradient_norm": norm_sum / steps,
         }
+
+    def _forward(self, x, lengths):
+        """The first half of a step."""
+        if not self.net.takes_noise:
+            return self.net.forward(x, None, lengths)
+        return self.net.forward(x, None, lengths, noise=int(self.rng.integers(2**63)))
 
     def _update(self, batch, prediction, tape):
         """The second half of a step, from the prediction on; returns loss and norm of the gradient."""

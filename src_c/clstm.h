@@ -127,7 +127,18 @@ typedef struct clstm_batch {
      * for each symbol instead of once for each step. Symbols beyond lengths are never read. */
     const int64_t *symbols;
     ptrdiff_t num; /* at least 1; each symbol is 0 .. num-1, or BAD_INDEX */
+    /* Recurrent layers: where this is not NULL, what a stack has of dropout, zoneout and noise is at work (in forward and
+     * in its backward). Else, as in inference, nothing is random, and zoneout takes its expectation. */
+    const struct clstm_noise *noise;
 } clstm_batch;
+
+/* Random numbers are a function of the seed, of the place in the stack, of the row's number, and of the step: they do not
+ * depend on threads, nor on how rows are put into batches or time is cut. */
+typedef struct clstm_noise {
+    uint64_t seed;
+    const int64_t *rows;  /* [N] a number for each row, of which the low 32 bits count; NULL: 0 .. N-1 */
+    ptrdiff_t first_step; /* of the time 0 of this batch */
+} clstm_noise;
 
 /* [N,T,F] in memory of the caller: element (n,t,j) at data[n stride_n + t stride_t + j]. */
 typedef struct clstm_sequence {
@@ -161,7 +172,31 @@ typedef struct clstm_stack {
     /* LSTM only. Peepholes: i and f also see p c_{t-1}, o sees p c_t (Gers and Schmidhuber 2000). Coupled: f = 1 - i
      * (Greff et al. 2017). No forget gate: f = 1 (Hochreiter and Schmidhuber 1997); excludes coupled. */
     int peephole, coupled, no_forget;
+    /* Regularisation; rates are in [0,1). What is kept is divided by 1 - rate.
+     *     dropout            between layers: of what layer l > 0 reads, anew in each step (as PyTorch)
+     *     input_dropout      of what each layer reads, recurrent_dropout of h_{t-1} on its way to w_hh: one mask for all
+     *                        steps of a row (Gal and Ghahramani 2016)
+     *     weight_drop        of the elements of w_hh, one mask for all rows and steps (Merity et al. 2018)
+     *     zoneout_h, _c      units that keep their h or c in a step (Krueger et al. 2017)
+     *     input_noise        standard deviation of what is added to x */
+    double dropout, input_dropout, recurrent_dropout, weight_drop, zoneout_h, zoneout_c, input_noise;
 } clstm_stack;
+
+/* The masks and noise of a stack, to look at: to [n], of the layer (DROPOUT, INPUT, ADDED) or layer and direction `index`.
+ * Of the mask on w_hh, `row` is the row of the matrix and step has no meaning, as for INPUT and RECURRENT; else `row` is
+ * the number of a row of the batch, and step its time. Masks of zoneout are 1 where the old state is kept. */
+typedef enum {
+    CLSTM_NOISE_DROPOUT = 0,
+    CLSTM_NOISE_INPUT,
+    CLSTM_NOISE_ADDED,
+    CLSTM_NOISE_RECURRENT,
+    CLSTM_NOISE_WEIGHT,
+    CLSTM_NOISE_ZONE_H,
+    CLSTM_NOISE_ZONE_C,
+    CLSTM_NOISE_COUNT
+} clstm_noise_kind;
+clstm_status clstm_stack_noise(const clstm_stack *stack, clstm_noise_kind kind, ptrdiff_t index, uint64_t seed,
+                               int64_t row, ptrdiff_t step, ptrdiff_t n, void *to);
 
 /* Parameters of one layer and direction: w_ih [G H, I or D H], w_hh [G H,H], b [G H] (NULL: zero), b_hn [H] of a GRU
  * (NULL: zero), peephole [3,H] i f o, or [2,H] i o without a forget gate of its own. Read during the call. */

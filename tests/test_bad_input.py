@@ -474,10 +474,40 @@ def test_choices():
     refuses(ValueError, "n: expected at most 1024 threads", clstm.set_num_threads, 10**30)
 
 
-def test_options_of_later_versions_are_unknown():
-    for option in ("peephole", "coupled", "proj_size", "dropout"):
-        with pytest.raises(TypeError, match=option):
-            clstm.LSTM(2, 3, **{option: 0})
+def test_options_that_exclude_each_other_are_both_named():
+    with pytest.raises(ValueError, match="coupled: expected False, because forget_gate=False .*, got True"):
+        clstm.LSTM(2, 3, coupled=True, forget_gate=False)
+    for make in (clstm.GRU, clstm.RNN, clstm.GRUCell, clstm.RNNCell):
+        for option in ("peephole", "coupled", "forget_gate", "cell_clip", "output_activation", "zoneout_c"):
+            message = f"{option}: expected a layer that has it, an LSTM, got {option}=True for {make.__name__}"
+            with pytest.raises(ValueError, match=message):
+                make(2, 3, **{option: True})
+
+
+@pytest.mark.parametrize(
+    ("option", "wrong", "error", "message"),
+    [
+        ("clip", 0, ValueError, "a positive number or None, got 0"),
+        ("cell_clip", np.nan, ValueError, "a positive number or None, got nan"),
+        ("gradient_clip", np.inf, ValueError, "a positive number or None, got inf"),
+        ("clip", True, TypeError, r"a positive number or None, got True \(bool\)"),
+        ("clip", "1", TypeError, r"a positive number or None, got '1' \(str\)"),
+        ("peephole", 1, TypeError, r"True or False, got 1 \(int\)"),
+        ("gate_activation", "gelu", ValueError, "one of 'sigmoid', 'tanh', .*, got 'gelu'"),
+        ("candidate_activation", "exp", ValueError, "one of 'sigmoid', 'tanh', .*, got 'exp'"),
+        ("output_activation", None, TypeError, r"one of 'sigmoid', 'tanh', .*, got None \(NoneType\)"),
+    ],
+)
+def test_options_are_checked(option, wrong, error, message):
+    for make in (clstm.LSTM, clstm.LSTMCell):
+        with pytest.raises(error, match=f"{option}: expected {message}"):
+            make(2, 3, **{option: wrong})
+
+
+def test_unknown_options_are_refused():
+    for make in (clstm.LSTM, clstm.GRU, clstm.RNN, clstm.LSTMCell, clstm.GRUCell, clstm.RNNCell):
+        with pytest.raises(TypeError, match="momentum"):
+            make(2, 3, momentum=0)
     with pytest.raises(TypeError):
         clstm.LSTM(2, 3, 4)  # keyword-only after the sizes
 

@@ -236,9 +236,9 @@ def test_inference_has_the_bits_of_forward(machine, case, dtype):
     same_results(layer(x, given(state), case.lengths), (y, final))
 
 
-def run(layer, x, state, dy, dstate, lengths=None):
+def run(layer, x, state, dy, dstate, lengths=None, **options):
     """Everything that forward and backward return."""
-    y, final, tape = layer.forward(x, given(state), lengths)
+    y, final, tape = layer.forward(x, given(state), lengths, **options)
     return y, final, *layer.backward(tape, dy, given(dstate))
 
 

@@ -16,6 +16,7 @@
 #include "../cells/rnn.h"
 #include "losses.h"
 #include "updates.h"
+#include "random.h"
 
 static const struct cell_kernels *const all_cells[CLSTM_CELL_COUNT] = {
     [CLSTM_LSTM] = &lstm_cell, [CLSTM_GRU] = &gru_cell, [CLSTM_RNN] = &rnn_cell};
@@ -35,6 +36,8 @@ const struct kernels INSTANCE = {
     .narrow_product = narrow_product_kernel,
     .fused = fused_kernel,
     .cells = all_cells,
+    .random_mask = random_mask,
+    .add_normal = add_normal,
     .activate = activate_kernel,
     .squared_error = squared_error_kernel,
     .softmax_error = softmax_error_kernel,

@@ -136,6 +136,12 @@ struct fused {
     } await[MAX_GATES + 2];
 };
 
+/* Where random numbers are used (random.h). */
+struct place {
+    uint64_t seed;
+    uint32_t stream, row, step;
+};
+
 /* Parameters of one update; all arrays have n elements. Formulas stand at clstm_sgd and clstm_adam in clstm.h. */
 struct sgd_update {
     ptrdiff_t n;
@@ -189,6 +195,10 @@ struct kernels {
     void (*narrow_product)(const struct narrow_product *);
     void (*fused)(const struct fused *, struct panel_range);
     const struct cell_kernels *const *cells; /* [CLSTM_CELL_COUNT] */
+
+    /* Random words below the threshold give `below`, others `above`. */
+    void (*random_mask)(real *to, ptrdiff_t n, const struct place *, uint32_t threshold, real below, real above);
+    void (*add_normal)(real *to, ptrdiff_t n, const struct place *, double deviation);
 
     /* An activation on a plain array, for the tests and the tutorials; y may be x. */
     void (*activate)(clstm_activation, ptrdiff_t n, const real *x, real *y);

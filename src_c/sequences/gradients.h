@@ -112,7 +112,8 @@ static void find_h(const struct reverse_pass *pass, ptrdiff_t q0, ptrdiff_t n, r
     const struct plan *plan = pass->plan;
     for (struct walk at = walk_from(plan, q0, q0 + n); at.q < at.end; walk_on(&at, plan))
         for (ptrdiff_t r = 0; r < at.n; r++)
-            h[at.q - q0 + r] = pass->tape.h + (slot_of(plan, at.s) + at.r + r) * pass->shape->ld;
+            h[at.q - q0 + r] =
+                (pass->tape.u ? pass->tape.u : pass->tape.h) + (slot_of(plan, at.s) + at.r + r) * pass->shape->ld;
 }
 
 static void find_both(const void *source, ptrdiff_t q0, ptrdiff_t n, real **left, real **right[OUTER_SEGMENTS]) {
@@ -162,16 +163,19 @@ static void add_weights(const struct reverse_pass *pass) {
     const struct outer outer = outer_of(pass, 0);
     const ptrdiff_t width = input_width(&pass->input), H = pass->shape->H, M = outer_height(&outer);
     if (pass->plan->rows == 0) return;
+    real *w_hh = pass->dropped ? pass->dropped : pass->grads->w_hh;
     outer_add_columns(&outer, pass->grads->w_ih, width, 0);
+    if (pass->dropped) memset(w_hh, 0, (size_t)(M * H) * sizeof(real));
     if (pass->shape->cell.two_sums) {
         const struct outer second = outer_of(pass, 1);
         outer_add_ones(&outer, pass->grads->b, width, 0, M);
-        outer_add_columns(&second, pass->grads->w_hh, H, 0);
+        outer_add_columns(&second, w_hh, H, 0);
         outer_add_ones(&second, pass->grads->b_hn, H, M - H, M);
     } else {
-        outer_add_columns(&outer, pass->grads->w_hh, H, width);
+        outer_add_columns(&outer, w_hh, H, width);
         outer_add_ones(&outer, pass->grads->b, width + H, 0, M);
     }
+    if (pass->dropped) add_dropped(pass->shape, pass->index, w_hh, pass->dh, pass->grads->w_hh);
 }
 
 /* Over the rows, in their order. */

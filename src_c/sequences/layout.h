@@ -11,6 +11,8 @@ enum { CHUNK = 96 };
 struct shape {
     const clstm_runtime *runtime;
     const struct kernels *kernels;
+    const clstm_stack *stack;
+    const clstm_noise *noise; /* NULL: nothing is random */
     const struct cell_kernels *cell_kernels;
     struct cell cell;
     struct cell_limits limits;
@@ -23,26 +25,34 @@ struct shape {
 };
 
 /* The cell of a stack with all its options; 0 if it does not have them. */
-static inline int describe_cell(const struct kernels *kernels, const clstm_stack *stack, struct cell *cell) {
+static inline int describe_cell(const struct kernels *kernels, const clstm_stack *stack, int noise, struct cell *cell) {
     struct cell_form *form = &cell->form;
     const int fits = kernels->cells[stack->cell]->describe(stack, cell);
     form->clip = stack->clip > 0;
     form->clip_gradient = stack->gradient_clip > 0;
+    form->mask = noise && stack->recurrent_dropout > 0;
+    form->zone_h = stack->zoneout_h > 0;
+    form->zone_c = stack->zoneout_c > 0;
+    form->direct = form->direct || form->zone_h || form->mask; /* the gradient of the final h does not meet the mask */
     form->gate = stack->gate_activation ? stack->gate_activation : CLSTM_SIGMOID;
     form->candidate = stack->candidate_activation ? stack->candidate_activation : CLSTM_TANH;
     form->output = stack->output_activation ? stack->output_activation : CLSTM_TANH;
-    cell->general = cell->general || form->clip || form->clip_gradient || form->gate != CLSTM_SIGMOID ||
-                    form->candidate != CLSTM_TANH || form->output != CLSTM_TANH;
-    return fits;
+    cell->general = cell->general || form->mask || form->zone_h || form->zone_c || form->clip || form->clip_gradient ||
+                    form->gate != CLSTM_SIGMOID || form->candidate != CLSTM_TANH || form->output != CLSTM_TANH;
+    return fits && (cell->has_c || !form->zone_c);
 }
 
-static inline struct shape shape_of(const clstm_runtime *runtime, const clstm_stack *stack) {
+static inline struct shape shape_with(const clstm_runtime *runtime, const clstm_stack *stack,
+                                      const clstm_noise *noise) {
     const struct kernels *kernels = kernels_of(runtime->isa);
     struct shape shape = {
         .runtime = runtime,
         .kernels = kernels,
+        .stack = stack,
+        .noise = noise,
         .cell_kernels = kernels->cells[stack->cell],
-        .limits = {(real)stack->clip, (real)stack->cell_clip, (real)stack->gradient_clip},
+        .limits = {(real)stack->clip, (real)stack->cell_clip, (real)stack->gradient_clip, (real)stack->zoneout_h,
+                   (real)stack->zoneout_c},
         .I = stack->input_size,
         .H = stack->hidden_size,
         .L = stack->num_layers,
@@ -50,14 +60,18 @@ static inline struct shape shape_of(const clstm_runtime *runtime, const clstm_st
         .ld = padded(stack->hidden_size),
         .blas = runtime->backend == CLSTM_BLAS,
     };
-    describe_cell(kernels, stack, &shape.cell);
+    describe_cell(kernels, stack, noise != NULL, &shape.cell);
     shape.row = times(shape.cell.form.blocks, shape.ld);
     return shape;
 }
 
+static inline struct shape shape_of(const clstm_runtime *runtime, const clstm_stack *stack) {
+    return shape_with(runtime, stack, NULL);
+}
+
 /* The same for the sequences of a batch, which may be of symbols. */
 static inline struct shape shape_for(const clstm_runtime *runtime, const clstm_stack *stack, const clstm_batch *batch) {
-    struct shape shape = shape_of(runtime, stack);
+    struct shape shape = shape_with(runtime, stack, batch->noise);
     shape.symbols = batch->symbols;
     shape.num = batch->symbols ? batch->num : 0;
     shape.symbol_stride = batch->T;
@@ -85,13 +99,33 @@ static inline ptrdiff_t widest_layer(const struct shape *shape) {
  * are [T+1,N,ld] and the blocks (the gates of an LSTM) [T,N,blocks,ld]. */
 struct layer_tape {
     real *blocks, *c, *h; /* c NULL: the cell has none */
+    real *u;              /* h times the mask of recurrent dropout, what w_hh multiplies; NULL: that is h */
 };
 
 struct tape {
     struct plan plan;
     struct layer_tape first; /* the others follow, all of one size */
     ptrdiff_t distance;      /* in elements */
+    real *mixed[2]; /* changed copies of the input of the first layer and of those above, in the order of time */
 };
+
+enum { EVERY_STEP = -1 };
+
+static inline double noise_rate(const clstm_stack *stack, clstm_noise_kind kind) {
+    const double rates[CLSTM_NOISE_COUNT] = {stack->dropout,           stack->input_dropout, stack->input_noise,
+                                             stack->recurrent_dropout, stack->weight_drop,   stack->zoneout_h,
+                                             stack->zoneout_c};
+    return rates[kind];
+}
+
+static inline int has_noise(const struct shape *shape, clstm_noise_kind kind) {
+    return shape->noise && noise_rate(shape->stack, kind) > 0;
+}
+
+/* Whether a layer reads a changed copy of its input. */
+static inline int mixes_input(const struct shape *shape, ptrdiff_t layer) {
+    return has_noise(shape, CLSTM_NOISE_INPUT) || has_noise(shape, layer ? CLSTM_NOISE_DROPOUT : CLSTM_NOISE_ADDED);
+}
 
 static inline ptrdiff_t slot_of(const struct plan *plan, ptrdiff_t slot) {
     return slot == 0 ? 0 : plan->N + plan->start[slot - 1];
@@ -107,19 +141,32 @@ static inline void tape_lay_out(struct tape *tape, struct arena *arena, const st
     tape->first.blocks = arena_take(arena, blocks, sizeof(real));
     tape->first.c = shape->cell.has_c ? arena_take(arena, c, sizeof(real)) : NULL;
     tape->first.h = arena_take(arena, h, sizeof(real));
+    const ptrdiff_t u = shape->cell.form.mask ? h : 0;
+    tape->first.u = u ? arena_take(arena, u, sizeof(real)) : NULL;
     ptrdiff_t distance;
-    if (__builtin_add_overflow(blocks, c, &distance) || __builtin_add_overflow(distance, h, &distance)) {
+    if (__builtin_add_overflow(blocks, c, &distance) || __builtin_add_overflow(distance, h, &distance) ||
+        __builtin_add_overflow(distance, u, &distance)) {
         arena->overflow = 1;
         return;
     }
     tape->distance = distance;
     arena_take(arena, times(shape->L * shape->D - 1, distance), sizeof(real));
+    for (ptrdiff_t l = 0; l < 2; l++) {
+        const ptrdiff_t each = times(plan->rows, padded(layer_width(shape, l))), count = l ? shape->L - 1 : 1;
+        tape->mixed[l] = mixes_input(shape, l) ? arena_take(arena, times(count, each), sizeof(real)) : NULL;
+    }
+}
+
+/* The changed copy of the input of a layer, or NULL. */
+static inline real *mixed_at(const struct tape *tape, const struct shape *shape, ptrdiff_t layer) {
+    if (layer == 0 || !tape->mixed[1]) return tape->mixed[layer > 0];
+    return tape->mixed[1] + (layer - 1) * tape->plan.rows * padded(layer_width(shape, layer));
 }
 
 static inline struct layer_tape tape_at(const struct tape *tape, ptrdiff_t index) {
     const ptrdiff_t shift = index * tape->distance;
     return (struct layer_tape){tape->first.blocks + shift, tape->first.c ? tape->first.c + shift : NULL,
-                               tape->first.h + shift};
+                               tape->first.h + shift, tape->first.u ? tape->first.u + shift : NULL};
 }
 
 /* For the rows [r0, r0 + n) at step s of a direction: the rows of a table, of `width` elements each, that belong to their
@@ -132,10 +179,9 @@ static inline void find_symbols(const struct shape *shape, const struct plan *pl
     }
 }
 
-/* What layer `layer` multiplied at each step, by the tape: x, nothing (symbols), or the h of the layer below in its
- * directions. */
-static inline struct input tape_input(const struct tape *tape, const struct shape *shape, ptrdiff_t layer,
-                                      clstm_sequence x) {
+/* What layer `layer` reads, before any noise: x, nothing (symbols), or the h of the layer below in its directions. */
+static inline struct input tape_source(const struct tape *tape, const struct shape *shape, ptrdiff_t layer,
+                                       clstm_sequence x) {
     if (reads_symbols(shape, layer)) return (struct input){0};
     if (layer == 0) return (struct input){.segments = 1, .segment = {at_caller(x)}, .width = {shape->I}};
     struct input input = {.segments = (int)shape->D};
@@ -145,6 +191,15 @@ static inline struct input tape_input(const struct tape *tape, const struct shap
         input.width[d] = shape->H;
     }
     return input;
+}
+
+/* The same as it is multiplied. */
+static inline struct input tape_input(const struct tape *tape, const struct shape *shape, ptrdiff_t layer,
+                                      clstm_sequence x) {
+    const ptrdiff_t width = layer_width(shape, layer);
+    if (!mixed_at(tape, shape, layer)) return tape_source(tape, shape, layer, x);
+    return (struct input){
+        .segments = 1, .segment = {at_packed(mixed_at(tape, shape, layer), padded(width), 0)}, .width = {width}};
 }
 
 /* Initial states: h0 or c0 [N,H] of one layer and direction (NULL: zero) into N padded rows in the plan's order, if

@@ -11,7 +11,7 @@
 
 #include "../ground/blas.h"
 #include "../ground/team.h"
-#include "layout.h"
+#include "noise.h"
 
 /* Operations of a step that are worth another thread. */
 enum { SPLIT_OPERATIONS = 50000 };
@@ -26,16 +26,19 @@ struct packed_weights {
 struct slots {
     int ring;
     real *h, *c, *blocks; /* blocks NULL in a ring, c where the cell has none */
+    real *u;              /* like h, or NULL: recurrent dropout */
 };
 
 struct pass {
     const struct shape *shape;
     const struct plan *plan;
+    ptrdiff_t index; /* of layer and direction */
     int reverse;
     int split; /* threads that share the units of a step; 1: none, ranges of rows go to threads */
     struct input input;
     real *table; /* z of each symbol, [num, row], where the input is the vectors of the symbols; else NULL */
     const clstm_weights *weights;
+    real *mask; /* of recurrent dropout, [N, ld], or NULL */
     struct packed_weights packed;
     struct slots slots;
     struct located output; /* the first H elements of its rows; base NULL: none */
@@ -45,8 +48,15 @@ struct pass {
 struct pass_scratch {
     real **input[2], **h, **z_rows, **y;
     real *z;
-    real *gathered; /* BLAS: the input rows of a chunk, side by side */
+    real *zone_h, *zone_c; /* masks of zoneout of a step */
+    real *gathered;        /* BLAS: the input rows of a chunk, side by side */
 };
+
+/* NULL: nothing to draw. */
+static inline real *zone_lay_out(struct arena *arena, const struct shape *shape, const struct plan *plan,
+                                 clstm_noise_kind kind) {
+    return has_noise(shape, kind) ? arena_take(arena, times(plan->N, shape->ld), sizeof(real)) : NULL;
+}
 
 static inline ptrdiff_t chunk_capacity(const struct plan *plan) { return plan->N > CHUNK ? plan->N : CHUNK; }
 
@@ -58,12 +68,19 @@ static inline void pass_lay_out(struct pass_scratch *scratch, struct arena *aren
     scratch->z_rows = arena_take(arena, rows, sizeof(real *));
     scratch->y = arena_take(arena, rows, sizeof(real *));
     scratch->z = arena_take(arena, ring ? times(rows, shape->row) : 0, sizeof(real));
+    scratch->zone_h = zone_lay_out(arena, shape, plan, CLSTM_NOISE_ZONE_H);
+    scratch->zone_c = zone_lay_out(arena, shape, plan, CLSTM_NOISE_ZONE_C);
     scratch->gathered = arena_take(arena, shape->blas ? times(rows, widest_layer(shape)) : 0, sizeof(real));
 }
 
 static inline real *slot_h(const struct pass *pass, ptrdiff_t slot) {
     const ptrdiff_t rows = pass->slots.ring ? (slot & 1) * pass->plan->N : slot_of(pass->plan, slot);
     return pass->slots.h + rows * pass->shape->ld;
+}
+
+/* What w_hh multiplies. */
+static inline real *slot_u(const struct pass *pass, ptrdiff_t slot) {
+    return pass->slots.u ? pass->slots.u + (slot_h(pass, slot) - pass->slots.h) : slot_h(pass, slot);
 }
 
 /* NULL if the cell has none. */
@@ -282,22 +299,27 @@ static void pass_step(const struct pass *pass, struct pass_scratch *scratch, str
                       struct range range, ptrdiff_t s, ptrdiff_t n, real *const *z, struct clstm_team *team) {
     const struct shape *shape = pass->shape;
     const ptrdiff_t ld = shape->ld, first = range.r0 * ld;
-    real *h_prev = slot_h(pass, s) + first, *c_prev = slot_c(pass, s), *c = slot_c(pass, s + 1);
+    const ptrdiff_t index = pass->index;
+    real *u = slot_u(pass, s) + first, *c_prev = slot_c(pass, s), *c = slot_c(pass, s + 1);
     real *blocks = blocks_of(pass, s);
     step->fused.rows = n;
     step->fused.start = z;
     step->blocks = blocks ? blocks + range.r0 * shape->row : NULL;
-    step->h_prev = h_prev;
+    step->h_prev = slot_h(pass, s) + first;
     step->h = slot_h(pass, s + 1) + first;
     if (c) step->c_prev = c_prev + first, step->c = c + first;
+    if (pass->mask) step->mask = pass->mask + first, step->u = slot_u(pass, s + 1) + first;
+    if (scratch->zone_h) draw_rows(shape, pass->plan, CLSTM_NOISE_ZONE_H, index, s, range.r0, n, scratch->zone_h);
+    if (scratch->zone_c) draw_rows(shape, pass->plan, CLSTM_NOISE_ZONE_C, index, s, range.r0, n, scratch->zone_c);
+    step->zone_h = scratch->zone_h, step->zone_c = scratch->zone_c;
     await_forward(step);
     if (step->y) find_rows(&pass->output, pass->plan, pass->reverse, s, range.r0, n, scratch->y);
     if (shape->blas) {
-        gates_by_blas(shape, n, shape->H, h_prev, ld, pass->weights->w_hh, shape->H, z[0], shape->cell.h_block);
+        gates_by_blas(shape, n, shape->H, u, ld, pass->weights->w_hh, shape->H, z[0], shape->cell.h_block);
     } else {
         if (!z) find_input(pass, scratch, 0, s, range.r0, n);
         if (pass->table) step->fused.start = scratch->input[0];
-        for (ptrdiff_t i = 0; i < n; i++) scratch->h[i] = h_prev + i * ld;
+        for (ptrdiff_t i = 0; i < n; i++) scratch->h[i] = u + i * ld;
     }
     struct shared_step shared = {shape->kernels, &step->fused, all_panels(step->fused.panels), pass->split};
     shared.range.backwards = n <= FEW_ROWS && (s & 1);

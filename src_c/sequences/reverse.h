@@ -65,6 +65,7 @@ static int add_reverse_terms(struct term *terms, const struct shape *shape, cons
 struct reverse_pass {
     const struct shape *shape;
     const struct plan *plan;
+    ptrdiff_t index; /* of layer and direction */
     int reverse;
     int split; /* threads that share the units of a step; 1: none, ranges of rows go to threads */
     struct layer_tape tape;
@@ -76,6 +77,7 @@ struct reverse_pass {
     real *dh, *dc;                                /* [N, ld]; dc NULL: the cell has no c */
     real *direct;                                 /* [N, ld]: dh that comes past the products, or NULL */
     real *peephole, *dpeephole;                   /* [rows, ld], [N, rows, ld] */
+    real *mask, *dropped;                         /* of recurrent dropout; w_hh after weight drop; or NULL */
     real *sums[2];                                /* gradients of the weights so far (outer.h) */
     struct located vectors;                       /* of the symbols that the layer read; base NULL: it read none */
     real *by_symbol;                              /* sum of dz of each symbol, [num, row] */
@@ -83,13 +85,17 @@ struct reverse_pass {
 
 struct reverse_scratch {
     real **dz, **dy, **dh;
+    real *zone_h, *zone_c; /* masks of zoneout of a step */
 };
 
-static void reverse_scratch_lay_out(struct reverse_scratch *scratch, struct arena *arena, const struct plan *plan) {
+static void reverse_scratch_lay_out(struct reverse_scratch *scratch, struct arena *arena, const struct shape *shape,
+                                    const struct plan *plan) {
     const ptrdiff_t rows = chunk_capacity(plan);
     scratch->dz = arena_take(arena, rows, sizeof(real *));
     scratch->dy = arena_take(arena, rows, sizeof(real *));
     scratch->dh = arena_take(arena, rows, sizeof(real *));
+    scratch->zone_h = zone_lay_out(arena, shape, plan, CLSTM_NOISE_ZONE_H);
+    scratch->zone_c = zone_lay_out(arena, shape, plan, CLSTM_NOISE_ZONE_C);
 }
 
 /* C [n, width] = dz W, W [G H, ldw]: one product, or one for each gate that are added where these stand apart. */
@@ -214,6 +220,10 @@ static void reverse_step(const struct reverse_pass *pass, struct reverse_scratch
     }
     step->direct = pass->direct ? pass->direct + first : NULL;
     step->dy = pass->dy.base ? (const real *const *)scratch->dy : NULL;
+    step->mask = pass->mask ? pass->mask + first : NULL;
+    if (scratch->zone_h) draw_rows(shape, plan, CLSTM_NOISE_ZONE_H, pass->index, s, r0, n, scratch->zone_h);
+    if (scratch->zone_c) draw_rows(shape, plan, CLSTM_NOISE_ZONE_C, pass->index, s, r0, n, scratch->zone_c);
+    step->zone_h = scratch->zone_h, step->zone_c = scratch->zone_c;
     step->dpeephole = pass->dpeephole + first * shape->cell.form.peephole;
     if (carried) {
         const struct reverse_weights *recurrent = &pass->recurrent;
@@ -229,8 +239,9 @@ static void reverse_step(const struct reverse_pass *pass, struct reverse_scratch
     clstm_team_share(team, shared.parts, shared_step_task, &shared);
 }
 
-/* The gradient of h0: what came past the products too. */
+/* The gradient of h0: the mask that it met, and what came past the products. */
 static void add_direct(const struct reverse_pass *pass) {
+    for (ptrdiff_t i = 0; pass->mask && i < pass->plan->N * pass->shape->ld; i++) pass->dh[i] *= pass->mask[i];
     for (ptrdiff_t i = 0; pass->direct && i < pass->plan->N * pass->shape->ld; i++) pass->dh[i] += pass->direct[i];
 }
 

@@ -18,6 +18,11 @@ clstm_status check_stack(const clstm_stack *stack) {
         if ((int)activations[i] < 0 || activations[i] >= CLSTM_EXP) status = CLSTM_BAD_OPTION;
     for (int i = 0; !status && i < 3; i++)
         if (!(limits[i] >= 0)) status = CLSTM_BAD_OPTION;
+    const double rates[] = {stack->dropout,     stack->input_dropout, stack->recurrent_dropout,
+                            stack->weight_drop, stack->zoneout_h,     stack->zoneout_c};
+    for (int i = 0; !status && i < 6; i++)
+        if (!(rates[i] >= 0 && rates[i] < 1)) status = CLSTM_BAD_OPTION;
+    if (!status && !(stack->input_noise >= 0)) status = CLSTM_BAD_OPTION;
     return status || stack_fits(stack) ? status : CLSTM_BAD_OPTION;
 }
 
@@ -27,6 +32,8 @@ clstm_status clstm_stack_sizes(const clstm_runtime *runtime, const clstm_stack *
     if (!status) status = check_stack(stack);
     if (!status) status = check_batch(batch);
     if (!status && batch->symbols) status = check_size(batch->num);
+    if (!status && batch->symbols && batch->noise && (stack->input_dropout > 0 || stack->input_noise > 0))
+        status = CLSTM_BAD_OPTION; /* symbols are multiplied once, but noise is another one each time */
     if (status) return status;
     return (stack->dtype == CLSTM_F32 ? stack_sizes_f32 : stack_sizes_f64)(runtime, stack, batch, bytes);
 }
@@ -82,6 +89,17 @@ clstm_status clstm_stack_backward(const clstm_runtime *runtime, const clstm_stac
     (stack->dtype == CLSTM_F32 ? stack_backward_f32 : stack_backward_f64)(runtime, stack, batch, weights, x, dy, dfinal,
                                                                           dx, dinitial, grads, tape, scratch);
     float_mode_set(mode);
+    return CLSTM_OK;
+}
+
+clstm_status clstm_stack_noise(const clstm_stack *stack, clstm_noise_kind kind, ptrdiff_t index, uint64_t seed,
+                               int64_t row, ptrdiff_t step, ptrdiff_t n, void *to) {
+    const clstm_status status = check_stack(stack);
+    if (status) return status;
+    if ((int)kind < 0 || kind >= CLSTM_NOISE_COUNT) return CLSTM_BAD_OPTION;
+    if (index < 0 || index >= stack->num_layers * stack->directions) return CLSTM_BAD_INDEX;
+    if (n < 0) return CLSTM_BAD_SIZE;
+    (stack->dtype == CLSTM_F32 ? stack_noise_f32 : stack_noise_f64)(stack, kind, index, seed, row, step, n, to);
     return CLSTM_OK;
 }
 

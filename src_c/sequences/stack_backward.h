@@ -12,8 +12,9 @@ struct backward_scratch {
     struct reverse_weights recurrent[2], from_input[2]; /* by direction */
     real *dh[2], *dc[2], *direct[2], *sums[2][2];
     real *peephole[2], *dpeephole[2];
-    real *between[2];   /* gradients of a layer's inputs, [rows, D H], by turns */
-    real *by_symbol[2]; /* sum of dz of each symbol, [num, row], by direction */
+    real *mask[2], *dropped[2], **wide; /* as in forward */
+    real *between[2];                   /* gradients of a layer's inputs, [rows, D H], by turns */
+    real *by_symbol[2];                 /* sum of dz of each symbol, [num, row], by direction */
     struct backward_worker *worker;
 };
 
@@ -43,6 +44,8 @@ static void backward_lay_out(struct backward_scratch *scratch, struct arena *are
         scratch->peephole[d] = arena_take(arena, peephole, sizeof(real));
         scratch->dpeephole[d] = arena_take(arena, times(plan->N, peephole), sizeof(real));
     }
+    noise_lay_out(scratch->mask, scratch->dropped, arena, shape, plan);
+    scratch->wide = wide_lay_out(arena, shape, threads);
     for (int d = 0; d < shape->D; d++)
         scratch->by_symbol[d] = arena_take(arena, times(shape->num, shape->row), sizeof(real));
     const ptrdiff_t between = shape->L > 1 ? times(plan->rows, shape->D * shape->H) : 0;
@@ -50,7 +53,7 @@ static void backward_lay_out(struct backward_scratch *scratch, struct arena *are
     scratch->worker = arena_take(arena, threads, sizeof *scratch->worker);
     for (int i = 0; i < threads; i++) {
         struct backward_worker measured, *worker = scratch->worker ? &scratch->worker[i] : &measured;
-        reverse_scratch_lay_out(&worker->reverse, arena, plan);
+        reverse_scratch_lay_out(&worker->reverse, arena, shape, plan);
         outer_lay_out(&worker->outer, arena, shape->kernels, shape->blas, &shares);
         for (int d = 0; d < 2; d++) worker->dz[d] = arena_take(arena, rows, sizeof(real *));
         worker->c = arena_take(arena, rows, sizeof(real *));
@@ -159,6 +162,23 @@ static void start_peepholes(const struct reverse_pass *pass) {
     memset(pass->dpeephole, 0, (size_t)(pass->plan->N * rows * shape->ld) * sizeof(real));
 }
 
+/* Draws the masks of forward again. */
+static void start_noise(const struct reverse_pass *pass, clstm_weights *weights) {
+    if (pass->mask)
+        draw_rows(pass->shape, pass->plan, CLSTM_NOISE_RECURRENT, pass->index, EVERY_STEP, 0, pass->plan->N,
+                  pass->mask);
+    if (!pass->dropped) return;
+    drop_weights(pass->shape, pass->index, weights->w_hh, pass->dropped);
+    weights->w_hh = pass->dropped;
+}
+
+/* The gradient of a changed copy becomes that of the input: what was masked stays so. */
+static void mix_backward(const struct backward_layer *layer, const struct backward_scratch *scratch, ptrdiff_t index) {
+    struct mix mix = {
+        .shape = layer->shape, .plan = layer->plan, .layer = index, .to = layer->dx, .mask = scratch->wide};
+    run_mix(&mix, mix_threads(layer->shape, layer->plan, index));
+}
+
 /* w_ih of a layer has its own width; the memory for it is that of the widest. */
 static struct reverse_weights from_input_of(const struct shape *shape, const struct reverse_weights *memory,
                                             ptrdiff_t width) {
@@ -179,18 +199,23 @@ static void backward_stack(const struct shape *shape, struct backward_scratch *s
         struct backward_layer layer = {.shape = shape, .plan = plan, .worker = scratch->worker};
         if (reads_symbols(shape, l)) layer.dvectors = dx.data;
         else layer.dx = l == 0 ? at_caller(dx) : at_packed(scratch->between[l & 1], D * H, 0);
+        clstm_weights own[2]; /* as they were multiplied */
         for (int d = 0; d < D; d++) {
             const ptrdiff_t index = l * D + d;
             struct reverse_pass *pass = &layer.pass[d];
+            own[d] = weights[index];
             *pass = (struct reverse_pass){
                 .shape = shape,
                 .plan = plan,
+                .index = index,
                 .reverse = d,
                 .split = 1,
                 .tape = tape_at(tape, index),
                 .input = tape_input(tape, shape, l, x),
                 .dy = upper,
-                .weights = &weights[index],
+                .weights = &own[d],
+                .mask = scratch->mask[d],
+                .dropped = scratch->dropped[d],
                 .grads = &grads[index],
                 .recurrent = scratch->recurrent[d],
                 .from_input = from_input_of(shape, &scratch->from_input[d], layer_width(shape, l)),
@@ -212,17 +237,19 @@ static void backward_stack(const struct shape *shape, struct backward_scratch *s
             read_state(pass->dh, pass->direct ? NULL : state_at(dfinal.h, shape, N, index), plan, H, shape->ld);
             read_state(pass->dc, state_at(dfinal.c, shape, N, index), plan, H, shape->ld);
             start_peepholes(pass);
+            start_noise(pass, &own[d]);
         }
         if (shape->blas) run_layer_backward_blas(&layer);
         else run_layer_backward(&layer, l);
         for (int d = 0; d < D; d++) {
-            add_weights(&layer.pass[d]);
             add_peepholes(&layer.pass[d]);
             add_direct(&layer.pass[d]);
             write_gradient(state_at(dinitial.h, shape, N, l * D + d), layer.pass[d].dh, &layer.pass[d]);
             write_gradient(state_at(dinitial.c, shape, N, l * D + d), layer.pass[d].dc, &layer.pass[d]);
+            add_weights(&layer.pass[d]); /* which uses dh as working memory */
         }
         if (reads_symbols(shape, l)) run_symbols(&layer);
+        if (layer.dx.base && mixes_input(shape, l)) mix_backward(&layer, scratch, l);
         upper = layer.dx;
     }
 }

@@ -8,7 +8,7 @@
 #if REAL_BITS == 32
 int stack_fits(const clstm_stack *stack) {
     struct cell cell;
-    return describe_cell(kernels_of(CLSTM_ISA_BASELINE), stack, &cell);
+    return describe_cell(kernels_of(CLSTM_ISA_BASELINE), stack, 0, &cell);
 }
 #endif
 
@@ -39,6 +39,18 @@ clstm_status REAL_NAME(stack_sizes)(const clstm_runtime *runtime, const clstm_st
     if (overflow) return CLSTM_TOO_LARGE;
     *bytes = result;
     return CLSTM_OK;
+}
+
+void REAL_NAME(stack_noise)(const clstm_stack *stack, clstm_noise_kind kind, ptrdiff_t index, uint64_t seed,
+                            int64_t row, ptrdiff_t step, ptrdiff_t n, void *to) {
+    const struct kernels *kernels = kernels_of(clstm_isa_best());
+    const struct place place = place_of(kind, index, seed, row, step);
+    if (kind != CLSTM_NOISE_ADDED) {
+        draw(kernels, to, n, kind, noise_rate(stack, kind), place);
+        return;
+    }
+    memset(to, 0, (size_t)n * sizeof(real));
+    kernels->add_normal(to, n, &place, stack->input_noise);
 }
 
 void REAL_NAME(stack_forward)(const clstm_runtime *runtime, const clstm_stack *stack, const clstm_batch *batch,

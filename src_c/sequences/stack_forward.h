@@ -10,6 +10,8 @@ struct forward_scratch {
     struct plan plan;                                    /* inference only: a tape has its own */
     real *input[2], *recurrent[2], *bias[2], *second[2]; /* packed weights by direction */
     real *peephole[2];
+    real *mask[2], *dropped[2];  /* of recurrent dropout, [N, ld]; w_hh after weight drop */
+    real **wide;                 /* [threads] masks of a row of input */
     real *table[2];              /* z of each symbol, by direction */
     struct slots ring[2];        /* inference only */
     real *between[2];            /* inference only: outputs of the layer below, and of this one, [rows, D H] */
@@ -27,6 +29,7 @@ static void forward_lay_out(struct forward_scratch *scratch, struct arena *arena
     }
     for (int d = 0; d < shape->D; d++)
         scratch->peephole[d] = arena_take(arena, times(shape->cell.form.peephole, ld), sizeof(real));
+    noise_lay_out(scratch->mask, scratch->dropped, arena, shape, plan);
     for (int d = 0; d < shape->D; d++)
         scratch->table[d] = arena_take(arena, times(shape->num, shape->row), sizeof(real));
     for (int d = 0; d < shape->D && ring; d++) {
@@ -37,6 +40,7 @@ static void forward_lay_out(struct forward_scratch *scratch, struct arena *arena
     const ptrdiff_t between = shape->L > 1 && ring ? times(plan->rows, shape->D * shape->H) : 0;
     for (int i = 0; i < 2; i++) scratch->between[i] = arena_take(arena, between, sizeof(real));
     const int threads = shape->blas ? 1 : shape->runtime->threads;
+    scratch->wide = wide_lay_out(arena, shape, threads);
     scratch->worker = arena_take(arena, threads, sizeof *scratch->worker);
     for (int i = 0; i < threads; i++) {
         struct pass_scratch measured;
@@ -46,6 +50,7 @@ static void forward_lay_out(struct forward_scratch *scratch, struct arena *arena
 
 struct forward_layer {
     struct pass pass[2];
+    clstm_weights weights[2]; /* as they are multiplied */
     struct pass_scratch *worker;
     const struct forward_scratch *scratch; /* where to pack the weights */
     ptrdiff_t blocks;                      /* of rows, per direction */
@@ -116,6 +121,29 @@ static void run_layer(struct forward_layer *layer, const struct shape *shape, co
     clstm_parallel(split > 1 ? 1 : threads, layer->blocks * shape->D, forward_task, layer);
 }
 
+/* Draws the mask of recurrent dropout, and applies it to the initial state. */
+static void start_mask(struct pass *pass, real *mask) {
+    const struct shape *shape = pass->shape;
+    const real *h = pass->slots.h;
+    pass->mask = mask;
+    draw_rows(shape, pass->plan, CLSTM_NOISE_RECURRENT, pass->index, EVERY_STEP, 0, pass->plan->N, mask);
+    for (ptrdiff_t i = 0; i < pass->plan->N * shape->ld; i++) pass->slots.u[i] = h[i] * mask[i];
+}
+
+/* The changed copy of a layer's input. */
+static void mix_forward(const struct shape *shape, const struct forward_scratch *scratch, const struct tape *tape,
+                        ptrdiff_t layer, clstm_sequence x) {
+    struct mix mix = {
+        .shape = shape,
+        .plan = &tape->plan,
+        .layer = layer,
+        .from = tape_source(tape, shape, layer, x),
+        .to = at_packed(mixed_at(tape, shape, layer), padded(layer_width(shape, layer)), 0),
+        .mask = scratch->wide,
+    };
+    run_mix(&mix, mix_threads(shape, &tape->plan, layer));
+}
+
 /* tape NULL: inference. */
 static void forward_stack(const struct shape *shape, struct forward_scratch *scratch, const struct tape *tape,
                           const struct plan *plan, const clstm_weights *weights, clstm_sequence x, clstm_state initial,
@@ -127,10 +155,16 @@ static void forward_stack(const struct shape *shape, struct forward_scratch *scr
         for (int d = 0; d < D; d++) {
             const ptrdiff_t index = l * D + d;
             struct pass *pass = &layer.pass[d];
-            *pass = (struct pass){.shape = shape, .plan = plan, .reverse = d, .weights = &weights[index]};
+            layer.weights[d] = weights[index];
+            *pass =
+                (struct pass){.shape = shape, .plan = plan, .index = index, .reverse = d, .weights = &layer.weights[d]};
+            if (has_noise(shape, CLSTM_NOISE_WEIGHT)) {
+                drop_weights(shape, index, weights[index].w_hh, scratch->dropped[d]);
+                layer.weights[d].w_hh = scratch->dropped[d];
+            }
             if (tape) {
                 const struct layer_tape own = tape_at(tape, index);
-                pass->slots = (struct slots){0, own.h, own.c, own.blocks};
+                pass->slots = (struct slots){0, own.h, own.c, own.blocks, own.u};
             } else {
                 pass->slots = scratch->ring[d];
             }
@@ -146,7 +180,9 @@ static void forward_stack(const struct shape *shape, struct forward_scratch *scr
             if (pass->output.base) pass->output.base += d * H;
             read_state(pass->slots.h, state_at(initial.h, shape, N, index), plan, H, shape->ld);
             read_state(pass->slots.c, state_at(initial.c, shape, N, index), plan, H, shape->ld);
+            if (shape->cell.form.mask) start_mask(pass, scratch->mask[d]);
         }
+        if (tape && mixes_input(shape, l)) mix_forward(shape, scratch, tape, l, x);
         run_layer(&layer, shape, plan, l);
         for (int d = 0; d < D; d++)
             write_final(&layer.pass[d], state_at(final.h, shape, N, l * D + d), state_at(final.c, shape, N, l * D + d));

@@ -1,0 +1,85 @@
+"""Noise: what makes the random masks of a call, so that they can be had again."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import _arrays
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+SEEDS = 2**64
+
+
+class Noise:
+    """What the random masks of one call of `forward` are made of: a seed, and where rows and steps stand.
+
+    Masks are a function of the seed, of the place in the network, of the number of a row and of the time. They do not
+    depend on threads, and a batch or a sequence that is computed in parts gets the same ones if each part says which
+    rows and steps it has.
+
+    Parameters
+    ----------
+    seed : int
+        0 to 2**64 - 1.
+    rows : array_like of int, (N,), optional
+        A number for each row; None: 0 to N-1.
+    first_step : int, default 0
+        The time of the first step.
+
+    Examples
+    --------
+    The second half of a batch, with the masks that it would have in the whole:
+
+    >>> import numpy as np, clstm
+    >>> gru = clstm.GRU(3, 4, recurrent_dropout=0.5, rng=0)
+    >>> x = np.ones((6, 5, 3), np.float32)
+    >>> y = gru.forward(x, noise=7)[0]
+    >>> bool((gru.forward(x[3:], noise=clstm.Noise(7, rows=[3, 4, 5]))[0] == y[3:]).all())
+    True
+    """
+
+    __slots__ = ("first_step", "rows", "seed")
+
+    def __init__(self, seed: int, rows: ArrayLike | None = None, first_step: int = 0) -> None:
+        self.seed = _arrays.whole("seed", seed, SEEDS)
+        self.rows = None if rows is None else _arrays.integers("rows", rows).astype(np.int64)
+        if self.rows is not None and self.rows.ndim != 1:
+            raise _arrays.wrong(ValueError, "rows", "shape (N,)", f"shape {self.rows.shape}")
+        self.first_step = _arrays.whole("first_step", first_step, 2**31)
+
+    def for_layer(self, k: int) -> Noise:
+        """That of layer k of a network: another seed."""
+        found = Noise.__new__(Noise)
+        found.seed = self.seed ^ (k * 0x9E3779B97F4A7C15 % SEEDS)
+        found.rows, found.first_step = self.rows, self.first_step
+        return found
+
+    def core(self, N: int) -> tuple[int, np.ndarray | None, int]:
+        """As the core takes it, for N rows."""
+        if self.rows is not None and len(self.rows) != N:
+            raise _arrays.wrong(ValueError, "noise", f"{N} rows", f"{len(self.rows)}")
+        return self.seed, self.rows, self.first_step
+
+    def __repr__(self):
+        rows = "" if self.rows is None else f", rows={self.rows.tolist()}"
+        first = f", first_step={self.first_step}" if self.first_step else ""
+        return f"Noise({self.seed}{rows}{first})"
+
+
+# The options of a recurrent layer that have to do with noise, and their checks
+OPTIONS = {
+    **dict.fromkeys(("dropout", "input_dropout", "recurrent_dropout", "weight_drop", "zoneout_h"), _arrays.rate),
+    "input_noise": _arrays.deviation,
+}
+
+
+def noise_of(value: Any) -> Noise:
+    """A Noise, from one or from a seed; of None, one that nobody knows."""
+    if value is None:
+        return Noise(int.from_bytes(os.urandom(8), "little"))
+    return value if isinstance(value, Noise) else Noise(_arrays.whole("noise", value, SEEDS))
