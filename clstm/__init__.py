@@ -8,6 +8,7 @@
 Arrays are batch-first, (N, T, F): sequences, steps, features.
 """
 
+from . import init
 from .cells import GRUCell, LSTMCell, RNNCell
 from .config import get_num_threads, set_backend, set_num_threads, show_config
 from .dense import Dense
@@ -50,6 +51,7 @@ __all__ = [
     "Trace",
     "Trainer",
     "get_num_threads",
+    "init",
     "load",
     "set_backend",
     "set_num_threads",

@@ -16,6 +16,7 @@ from .rnn import RNN
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike
 
+    from .init import Init
     from .noise import Noise
 
     _StateLike = tuple[ArrayLike, ArrayLike] | ArrayLike
@@ -195,6 +196,8 @@ class LSTMCell(RecurrentCell):
         As in `LSTM`.
     input_dropout, recurrent_dropout, weight_drop, zoneout_h, zoneout_c, input_noise
         As in `LSTM`; they are at work in `forward` alone.
+    init : str, dict or function, default "keras"
+        How parameters start, as in `LSTM`.
     dtype : str or dtype, default "float32"
         "float32" or "float64".
     rng : int or numpy.random.Generator, optional
@@ -239,6 +242,7 @@ class LSTMCell(RecurrentCell):
         zoneout_h: float = 0.0,
         zoneout_c: float = 0.0,
         input_noise: float = 0.0,
+        init: Init = "keras",
         dtype: DTypeLike = "float32",
         rng: int | np.random.Generator | None = None,
     ) -> None:
@@ -259,7 +263,7 @@ class LSTMCell(RecurrentCell):
             "zoneout_c": zoneout_c,
             "input_noise": input_noise,
         }
-        self._start(input_size, hidden_size, 1, False, bias, options, dtype, rng)
+        self._start(input_size, hidden_size, 1, False, bias, options, init, dtype, rng)
 
 
 class GRUCell(RecurrentCell):
@@ -275,6 +279,8 @@ class GRUCell(RecurrentCell):
         As in `GRU`.
     input_dropout, recurrent_dropout, weight_drop, zoneout_h, input_noise
         As in `GRU`; they are at work in `forward` alone.
+    init : str, dict or function, default "keras"
+        How parameters start, as in `GRU`.
     dtype : str or dtype, default "float32"
         "float32" or "float64".
     rng : int or numpy.random.Generator, optional
@@ -313,6 +319,7 @@ class GRUCell(RecurrentCell):
         weight_drop: float = 0.0,
         zoneout_h: float = 0.0,
         input_noise: float = 0.0,
+        init: Init = "keras",
         dtype: DTypeLike = "float32",
         rng: int | np.random.Generator | None = None,
         **refused: Any,
@@ -329,7 +336,7 @@ class GRUCell(RecurrentCell):
             "zoneout_h": zoneout_h,
             "input_noise": input_noise,
         }
-        self._start(input_size, hidden_size, 1, False, bias, options, dtype, rng)
+        self._start(input_size, hidden_size, 1, False, bias, options, init, dtype, rng)
 
 
 class RNNCell(RecurrentCell):
@@ -345,6 +352,8 @@ class RNNCell(RecurrentCell):
         As in `RNN`.
     input_dropout, recurrent_dropout, weight_drop, zoneout_h, input_noise
         As in `RNN`; they are at work in `forward` alone.
+    init : str, dict or function, default "keras"
+        How parameters start, as in `RNN`.
     dtype : str or dtype, default "float32"
         "float32" or "float64".
     rng : int or numpy.random.Generator, optional
@@ -378,6 +387,7 @@ class RNNCell(RecurrentCell):
         weight_drop: float = 0.0,
         zoneout_h: float = 0.0,
         input_noise: float = 0.0,
+        init: Init = "keras",
         dtype: DTypeLike = "float32",
         rng: int | np.random.Generator | None = None,
         **refused: Any,
@@ -393,4 +403,4 @@ class RNNCell(RecurrentCell):
             "zoneout_h": zoneout_h,
             "input_noise": input_noise,
         }
-        self._start(input_size, hidden_size, 1, False, bias, options, dtype, rng)
+        self._start(input_size, hidden_size, 1, False, bias, options, init, dtype, rng)

@@ -8,7 +8,8 @@ import numpy as np
 
 from . import _arrays, _core
 from ._steps import placed, rows_of, valid_steps
-from .layer import Tape, _DrawnLayer, glorot_uniform, look
+from .init import glorot_uniform
+from .layer import Tape, _DrawnLayer, look
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import DTypeLike
 
+    from .init import Init
+
 
 def core_options(options):
     """The options by the names of the core."""
@@ -80,6 +82,10 @@ class GRU(RecurrentLayer):
         inference.
     input_noise : float, default 0
         Standard deviation of what is added to x.
+    init : str, dict or function, default "keras"
+        How parameters start, see `clstm.init`: "keras", "pytorch" (everything uniform in +-1/sqrt(H)), a dict of
+        rules by parameter and gate that go over those of a scheme (its key "like"; "keras"), as in ``{"bias.z":
+        2.0}`` or ``{"like": "pytorch", "weight_hh": "orthogonal"}``, or a function ``init(name, shape, rng)``.
     dtype : str or dtype, default "float32"
         "float32" or "float64", of parameters and results.
     rng : int or numpy.random.Generator, optional
@@ -143,6 +149,7 @@ class GRU(RecurrentLayer):
         weight_drop: float = 0.0,
         zoneout_h: float = 0.0,
         input_noise: float = 0.0,
+        init: Init = "keras",
         dtype: DTypeLike = "float32",
         rng: int | np.random.Generator | None = None,
         **refused: Any,
@@ -160,4 +167,4 @@ class GRU(RecurrentLayer):
             "zoneout_h": zoneout_h,
             "input_noise": input_noise,
         }
-        self._start(input_size, hidden_size, num_layers, bidirectional, bias, options, dtype, rng)
+        self._start(input_size, hidden_size, num_layers, bidirectional, bias, options, init, dtype, rng)

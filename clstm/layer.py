@@ -430,9 +430,3 @@ class _DrawnLayer(Layer):
     def from_config(cls, config: dict[str, Any]) -> Layer:
         """A layer with this configuration, its parameters zero."""
         return cls(**config, rng=LATER)
-
-
-def glorot_uniform(rng, shape):
-    """Uniform in +-sqrt(6 / (fan_in + fan_out)), for a matrix (out, in) (Glorot and Bengio 2010, eq. 16)."""
-    limit = np.sqrt(6 / sum(shape))
-    return rng.uniform(-limit, limit, shape)

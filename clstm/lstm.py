@@ -12,6 +12,8 @@ from .recurrent import Kind, RecurrentLayer
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
+    from .init import Init
+
 
 def gates_of(options):
     """The blocks of the weight matrices; i g o where f is no gate."""
@@ -113,6 +115,10 @@ class LSTM(RecurrentLayer):
         in inference.
     input_noise : float, default 0
         Standard deviation of what is added to x.
+    init : str, dict or function, default "keras"
+        How parameters start, see `clstm.init`: "keras", "pytorch" (everything uniform in +-1/sqrt(H)), a dict of
+        rules by parameter and gate that go over those of a scheme (its key "like"; "keras"), as in ``{"bias.f":
+        2.0}`` or ``{"like": "pytorch", "weight_hh": "orthogonal"}``, or a function ``init(name, shape, rng)``.
     dtype : str or dtype, default "float32"
         "float32" or "float64", of parameters and results.
     rng : int or numpy.random.Generator, optional
@@ -183,6 +189,7 @@ class LSTM(RecurrentLayer):
         zoneout_h: float = 0.0,
         zoneout_c: float = 0.0,
         input_noise: float = 0.0,
+        init: Init = "keras",
         dtype: DTypeLike = "float32",
         rng: int | np.random.Generator | None = None,
     ) -> None:
@@ -204,7 +211,7 @@ class LSTM(RecurrentLayer):
             "zoneout_c": zoneout_c,
             "input_noise": input_noise,
         }
-        self._start(input_size, hidden_size, num_layers, bidirectional, bias, options, dtype, rng)
+        self._start(input_size, hidden_size, num_layers, bidirectional, bias, options, init, dtype, rng)
 
     def _derived(self, arrays, lengths):
         """With f where it is no gate."""

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from . import _arrays, _core
+from . import _arrays, _core, init
 from .embedding import Vectors
-from .layer import Tape, _DrawnLayer, glorot_uniform, kind_of, look
+from .layer import Tape, _DrawnLayer, kind_of, look
 from .noise import OPTIONS as NOISE_OPTIONS
 from .noise import Noise, noise_of
 from .stream import Stream
@@ -89,7 +89,7 @@ class _Recurrent(_DrawnLayer):
     bias: bool
     _positional = ("input_size", "hidden_size")
 
-    def _start(self, input_size, hidden_size, num_layers, bidirectional, bias, options, dtype, rng):
+    def _start(self, input_size, hidden_size, num_layers, bidirectional, bias, options, init_, dtype, rng):
         """Checks everything and completes the construction."""
         self.input_size = _arrays.size("input_size", input_size)
         self.hidden_size = _arrays.size("hidden_size", hidden_size)
@@ -102,6 +102,8 @@ class _Recurrent(_DrawnLayer):
         self._directions = 2 if self.bidirectional else 1
         self._states = self.num_layers * self._directions
         self.output_size = self._directions * self.hidden_size
+        names = dict.fromkeys(init.base_of(name) for name, _ in self._named_shapes())
+        self._init = init.checked(init_, tuple(names), self._kind.gates(self._options))
         super().__init__(dtype, rng)
         description = {
             "cell": self._kind.name,
@@ -148,16 +150,7 @@ class _Recurrent(_DrawnLayer):
             width = len(suffixes) * H
 
     def _draw(self, rng, parameters):
-        H, gates = self.hidden_size, self._kind.gates(self._options)
-        for name, values in parameters.items():
-            if name.startswith("weight_ih"):
-                values[...] = glorot_uniform(rng, values.shape)
-            elif name.startswith("weight_hh"):
-                values[...] = orthogonal(rng, values.shape)
-            else:
-                values[...] = 0
-            if "f" in gates and name.startswith("bias"):
-                values[gates.index("f") * H :][:H] = 1
+        init.draw(self._init, rng, parameters, self._kind.gates(self._options), self.hidden_size)
 
     # States: (h, c), or h alone
 
@@ -516,9 +509,3 @@ LSTM_ONLY = (
     "layer_norm",
     "zoneout_c",
 )
-
-
-def orthogonal(rng, shape):
-    """A random matrix (rows, columns) with orthonormal columns, all directions equally likely (Mezzadri 2007)."""
-    q, r = np.linalg.qr(rng.standard_normal(shape))
-    return q * np.sign(np.diagonal(r))

@@ -475,7 +475,7 @@ def test_choices():
 
 
 def test_options_that_exclude_each_other_are_both_named():
-    with pytest.raises(ValueError, match="coupled: expected False, because forget_gate=False .*, got True"):
+    with pytest.raises(ValueError, match=r"coupled: expected False, because forget_gate=False .*, got True"):
         clstm.LSTM(2, 3, coupled=True, forget_gate=False)
     for make in (clstm.GRU, clstm.RNN, clstm.GRUCell, clstm.RNNCell):
         for option in ("peephole", "coupled", "forget_gate", "cell_clip", "output_activation", "zoneout_c"):
