@@ -65,6 +65,7 @@ class Stack:
         dh0: _Real | None,
         dc0: _Real | None,
         grads: list[_Real],
+        bptt: int = 0,
     ) -> None: ...
     def step(self, flat: _Real, x: Any, state: Any, out: Any) -> Any: ...
     def read_tape(

@@ -214,7 +214,8 @@ cdef class Stack:
         check(status)
         return tape
 
-    def backward(self, flat, StackTape tape not None, x, dy, dh, dc, dx, dh0, dc0, list grads not None):
+    def backward(self, flat, StackTape tape not None, x, dy, dh, dc, dx, dh0, dc0, list grads not None,
+                 Py_ssize_t bptt=0):
         """Writes dx, in the shape of x, dh0 and dc0, adds to grads, and uses the tape up."""
         if tape.stack is not self:
             raise ValueError("tape: it is of another stack")
@@ -233,7 +234,7 @@ cdef class Stack:
             gradients = self.gradients(grads)
             with nogil:
                 status = clstm_stack_backward(&tape.runtime, &self.stack, &tape.batch, weights, x_, dy_, final, dx_,
-                                              initial, gradients, tape_, scratch.data)
+                                              initial, gradients, bptt, tape_, scratch.data)
         finally:
             PyMem_Free(weights)
             PyMem_Free(gradients)

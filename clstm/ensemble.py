@@ -13,6 +13,8 @@ from .network import Network, _in_layer
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+    from .noise import Noise
+
 
 class Ensemble(Network):
     """Layers side by side: each takes the same x, and y is the mean of what they give.
@@ -73,27 +75,34 @@ class Ensemble(Network):
         return mean_of(outputs), states
 
     def forward(
-        self, x: ArrayLike, state: list[Any] | None = None, lengths: ArrayLike | None = None
+        self,
+        x: ArrayLike,
+        state: list[Any] | None = None,
+        lengths: ArrayLike | None = None,
+        *,
+        noise: int | Noise | None = None,
     ) -> tuple[np.ndarray, list[Any], Tape]:
-        """The same, and a tape for `backward`."""
+        """The same, and a tape for `backward`. Of what is random in the members, each has its own."""
+        noise = self._noise(noise)
         x, state, lengths = self._checked(x, state, lengths)
         outputs, states, tapes = [], [], []
         for k, layer in enumerate(self.layers):
             with _in_layer(k, layer):
-                y, after, tape = layer.forward(x, state[k], lengths)
+                y, after, tape = layer.forward(x, state[k], lengths, **self._noise_for(k, noise))
             outputs.append(y)
             states.append(after)
             tapes.append(tape)
         return mean_of(outputs), states, Tape(self, (tapes, outputs[0].shape, list(states)))
 
-    def _run_back(self, tapes, dy, dstate, grads, need_dx):
+    def _run_back(self, tapes, dy, dstate, grads, need_dx, bptt):
         dy = dy / len(self.layers)
-        options = {} if need_dx else {"need_dx": False}
         parts = []
         for k, layer in enumerate(self.layers):
             own = CheckedGradients((name, grads[full]) for name, full in self._names_of[k])
             with _in_layer(k, layer):
-                part, dstate[k], _ = layer.backward(tapes[k], dy, dstate[k], own, **options)
+                part, dstate[k], _ = layer.backward(
+                    tapes[k], dy, dstate[k], own, **self._options_back(k, need_dx, bptt)
+                )
             parts.append(part)
         return (None if parts[0] is None else sum(parts[1:], parts[0])), dstate, grads
 

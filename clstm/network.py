@@ -307,17 +307,31 @@ class Network(Layer):
         tape : Tape
         """
         y, state, lengths = self._checked(x, state, lengths)
-        noise = noise_of(noise) if self.takes_noise or noise is not None else None
         states, tapes = [], []
+        noise = self._noise(noise)
         for k, layer in enumerate(self.layers):
             run = layer._refer if k == 0 and self._refers else layer.forward
-            options = {"noise": noise.for_layer(k)} if layer.takes_noise else {}
             with _in_layer(k, layer):
-                y, after, tape = run(y, state[k], lengths, **options)
+                y, after, tape = run(y, state[k], lengths, **self._noise_for(k, noise))
             states.append(after)
             tapes.append(tape)
             lengths = None if layer.removes_time else lengths
         return y, states, Tape(self, (tapes, y.shape, list(states)))
+
+    def _noise(self, noise):
+        """The noise of a call, or None if nothing is random and none was asked for."""
+        return noise_of(noise) if self.takes_noise or noise is not None else None
+
+    def _noise_for(self, k, noise):
+        """What forward of a layer is given of it."""
+        return {"noise": noise.for_layer(k)} if self.layers[k].takes_noise else {}
+
+    def _options_back(self, k, need_dx, bptt):
+        """What backward of a layer is given that is not as usual."""
+        options = {} if need_dx else {"need_dx": False}
+        if bptt is not None and isinstance(self.layers[k], RecurrentLayer | Network):
+            options["bptt"] = bptt
+        return options
 
     def backward(
         self,
@@ -326,6 +340,8 @@ class Network(Layer):
         dstate: list[Any] | None = None,
         grads: dict[str, np.ndarray] | None = None,
         need_dx: bool = True,
+        *,
+        bptt: int | None = None,
     ) -> tuple[np.ndarray | None, list[Any], dict[str, np.ndarray]]:
         """Exact gradients of everything, from the last layer to the first.
 
@@ -342,6 +358,8 @@ class Network(Layer):
             flat buffer laid out as `flat_parameters`.
         need_dx : bool, default True
             False: dx is None and is not computed.
+        bptt : int, optional
+            Truncates back-propagation in all recurrent layers, see `LSTM.backward`; None: all the way.
 
         Returns
         -------
@@ -364,13 +382,14 @@ class Network(Layer):
             dstate = self._list("dstate", dstate)
             dstate = [like(f"dstate[{k}]", entry, states[k], self.dtype) for k, entry in enumerate(dstate)]
         grads = self._gradients(grads)
-        return self._run_back(tape.take()[0], dy, dstate, grads, need_dx)
+        bptt = None if bptt is None else _arrays.size("bptt", bptt)
+        return self._run_back(tape.take()[0], dy, dstate, grads, need_dx, bptt)
 
-    def _run_back(self, tapes, dy, dstate, grads, need_dx):
+    def _run_back(self, tapes, dy, dstate, grads, need_dx, bptt):
         for k in reversed(range(len(self.layers))):
             layer = self.layers[k]
             own = CheckedGradients((name, grads[full]) for name, full in self._names_of[k])
-            options = {} if k or need_dx else {"need_dx": False}
+            options = self._options_back(k, need_dx or k > 0, bptt)
             with _in_layer(k, layer):
                 dy, dstate[k], _ = layer.backward(tapes[k], dy, dstate[k], own, **options)
         return dy, dstate, grads

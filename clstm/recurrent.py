@@ -183,7 +183,7 @@ class _Recurrent(_DrawnLayer):
         values, symbols = (x.vectors, x.symbols) if type(x) is Vectors else (x, None)
         return y, h, c, self._core.forward(self._flat, values, lengths, *state, y, h, c, keep, symbols, noise)
 
-    def _run_back(self, tape, saved, dy, dstate, grads, need_dx):
+    def _run_back(self, tape, saved, dy, dstate, grads, need_dx, bptt=0):
         """dx (N, T, I), dh and dc of arguments that are checked; adds to grads and uses the tape up."""
         x, core_tape = saved
         values = x.vectors if type(x) is Vectors else x
@@ -191,7 +191,7 @@ class _Recurrent(_DrawnLayer):
         dh, dc = self._new_state(x.shape[0])
         tape.take()
         try:
-            self._core.backward(self._flat, core_tape, values, dy, *dstate, dx, dh, dc, list(grads.values()))
+            self._core.backward(self._flat, core_tape, values, dy, *dstate, dx, dh, dc, list(grads.values()), bptt)
         except Exception:
             tape.put_back(saved)  # the core refuses before it writes
             raise
@@ -296,8 +296,10 @@ class RecurrentLayer(_Recurrent):
         dstate: _StateLike | None = None,
         grads: dict[str, np.ndarray] | None = None,
         need_dx: bool = True,
+        *,
+        bptt: int | None = None,
     ) -> tuple[np.ndarray | None, _State, dict[str, np.ndarray]]:
-        """Exact back-propagation through time.
+        """Exact back-propagation through time, or truncated.
 
         Parameters
         ----------
@@ -311,6 +313,10 @@ class RecurrentLayer(_Recurrent):
             The keys of `parameters`; gradients are added to these arrays. None: to fresh zeros.
         need_dx : bool, default True
             False: dx is None and is not computed.
+        bptt : int, optional
+            Truncated back-propagation: of the steps of a direction, counted in its own order from 0 in each row, none
+            hands anything back to the one before it if its number is a multiple of bptt. So gradients are those of
+            pieces of bptt steps between which the state is carried on, and nothing else. None: all the way.
 
         Returns
         -------
@@ -333,7 +339,8 @@ class RecurrentLayer(_Recurrent):
             raise _arrays.wrong(TypeError, "dy", "an array, or None if dstate is given", "None")
         dstate = self._members("dstate", dstate, (self._states, N, self.hidden_size))
         grads = self._gradients(grads)
-        dx, dh, dc = self._run_back(tape, saved, dy, dstate, grads, need_dx)
+        bptt = 0 if bptt is None else _arrays.size("bptt", bptt)
+        dx, dh, dc = self._run_back(tape, saved, dy, dstate, grads, need_dx, bptt)
         return dx, self._state(dh, dc), grads
 
     def trace(self, x: ArrayLike, state: _StateLike | None = None, lengths: ArrayLike | None = None) -> Trace:

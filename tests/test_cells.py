@@ -164,12 +164,12 @@ EDGES = [
 ]
 
 
-def prove(case, dtype):
+def prove(case, dtype, bptt=None):
     layer, x, state, dy, dstate = case.build(dtype)
     y, final, tape = layer.forward(x, given(state), case.lengths)
-    dx, dinitial, grads = layer.backward(tape, dy, given(dstate))
+    dx, dinitial, grads = layer.backward(tape, dy, given(dstate), bptt=bptt)
 
-    options = case.twin()
+    options = replace(case.twin(), bptt=bptt)
     expected_y, expected_final, twin_tape = twin.forward(
         doubles(x), doubles(layer.parameters()), options, state=doubles(state), lengths=case.lengths
     )
@@ -191,6 +191,51 @@ def prove(case, dtype):
 @pytest.mark.parametrize("case", EVERY_OPTION + EVERY_SIZE + EDGES, ids=str)
 def test_everything_is_that_of_the_twin(machine, case, dtype):
     prove(case, dtype)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("bptt", [1, 3, 100])
+@pytest.mark.parametrize(
+    "case",
+    [
+        Case(kind, options, N=7, T=11, I=5, H=H, L=2, bidirectional=True, lengths=lengths, seed=3500)
+        for kind, options in (("lstm", ()), ("lstm", (("peephole", True),)), ("gru", ()), ("rnn", ()))
+        for H, lengths in ((17, (11, 3, 0, 7, 2, 6, 11)), (64, None))
+    ]
+    + [Case(kind, N=9, T=40, I=2, H=20, lengths=(40, 3, 40, 21, 0, 39, 1, 40, 30), seed=3501) for kind in LAYERS],
+    ids=str,
+)
+def test_truncated_gradients_are_those_of_the_twin(machine, case, bptt, dtype):
+    prove(case, dtype, bptt)
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_truncation_is_cutting_time_by_hand(kind):
+    case = Case(kind, N=4, T=10, seed=3600)
+    layer, x, state, dy, dstate = case.build("float64")
+    net = clstm.Network([layer, clstm.Dense(case.H, case.H, dtype="float64", rng=0)])
+    _, final, tape = net.forward(x, [given(state), None])
+    _, dinitial, grads = net.backward(tape, dy, [given(dstate), None], bptt=4)
+    sums, carried, dfirst = net.zeros_like_parameters()[1], given(state), None
+    for begin in (0, 4, 8):
+        part = slice(begin, begin + 4)
+        _, after, tape = net.forward(x[:, part], [carried, None])
+        _, dbefore, _ = net.backward(tape, dy[:, part], [given(dstate) if begin == 8 else None, None], sums)
+        carried, dfirst = after[0], dfirst or dbefore
+    same_results(carried, final[0])
+    for found, expected in zip(members(dinitial[0]), members(dfirst[0]), strict=True):
+        close(found, expected, 1e-12)
+    for name, gradient in grads.items():
+        close(gradient, sums[name], 1e-12)
+
+
+def test_bptt_is_checked():
+    rnn = clstm.RNN(2, 3, rng=0)
+    y, _, tape = rnn.forward(np.zeros((1, 5, 2)))
+    for wrong, error in ((0, ValueError), (-3, ValueError), (2.5, TypeError), (True, TypeError)):
+        with pytest.raises(error, match="bptt: expected an int of at least 1"):
+            rnn.backward(tape, y, bptt=wrong)
+    rnn.backward(tape, y, bptt=1)
 
 
 @pytest.mark.parametrize("case", EVERY_OPTION, ids=str)

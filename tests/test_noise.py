@@ -275,6 +275,16 @@ def test_a_network_hands_noise_on(rates):
     assert not a_network().takes_noise
 
 
+def test_members_of_an_ensemble_have_noise_of_their_own():
+    ensemble = clstm.Ensemble([clstm.Network([clstm.GRU(3, 4, zoneout_h=0.5, rng=0)]) for _ in range(2)])
+    x = np.ones((2, 6, 3), np.float32)
+    y, _, tape = ensemble.forward(x, noise=5)
+    parts = [net.forward(x, noise=clstm.Noise(5).for_layer(k))[0] for k, net in enumerate(ensemble.layers)]
+    close(y, (parts[0] + parts[1]) / 2, 1e-6)
+    assert (parts[0] != parts[1]).any()
+    assert ensemble.backward(tape, np.ones_like(y), bptt=2)[0].shape == x.shape
+
+
 def test_training_is_repeatable():
     symbols = np.random.default_rng(0).integers(5, size=(40, 12))
     results = []

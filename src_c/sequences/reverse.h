@@ -66,6 +66,7 @@ struct reverse_pass {
     const struct shape *shape;
     const struct plan *plan;
     ptrdiff_t index; /* of layer and direction */
+    ptrdiff_t bptt;  /* steps after which nothing goes further back; 0: all the way */
     int reverse;
     int split; /* threads that share the units of a step; 1: none, ranges of rows go to threads */
     struct layer_tape tape;
@@ -245,6 +246,14 @@ static void add_direct(const struct reverse_pass *pass) {
     for (ptrdiff_t i = 0; pass->direct && i < pass->plan->N * pass->shape->ld; i++) pass->dh[i] += pass->direct[i];
 }
 
+/* Forgets what the rows [r0, r0 + n) would hand back. */
+static void cut(const struct reverse_pass *pass, ptrdiff_t r0, ptrdiff_t n) {
+    const ptrdiff_t ld = pass->shape->ld;
+    real *const carried[] = {pass->dh, pass->dc, pass->direct};
+    for (int i = 0; i < 3; i++)
+        if (carried[i] && n > 0) memset(carried[i] + r0 * ld, 0, (size_t)(n * ld) * sizeof(real));
+}
+
 /* The steps [s0, s1) of a range of rows, from the last to the first; after step 0, dh becomes that of the start. */
 static void reverse_rows(const struct reverse_pass *pass, struct reverse_scratch *scratch, struct range range,
                          ptrdiff_t s0, ptrdiff_t s1, struct clstm_team *team) {
@@ -252,7 +261,9 @@ static void reverse_rows(const struct reverse_pass *pass, struct reverse_scratch
     struct cell_backward step = prepare_backward(pass);
     for (ptrdiff_t s = s1 - 1; s >= s0; s--) {
         const ptrdiff_t n = rows_alive(plan, range, s), longer = s + 1 < plan->T ? rows_alive(plan, range, s + 1) : 0;
-        reverse_step(pass, scratch, &step, s, range.r0, longer, 1, team);
+        const int is_cut = pass->bptt && (s + 1) % pass->bptt == 0;
+        if (is_cut) cut(pass, range.r0, longer);
+        reverse_step(pass, scratch, &step, s, range.r0, longer, !is_cut, team);
         reverse_step(pass, scratch, &step, s, range.r0 + longer, n - longer, 0, team);
     }
     const ptrdiff_t n = rows_alive(plan, range, 0);

@@ -191,7 +191,7 @@ static struct reverse_weights from_input_of(const struct shape *shape, const str
 
 static void backward_stack(const struct shape *shape, struct backward_scratch *scratch, const struct tape *tape,
                            const clstm_weights *weights, clstm_sequence x, clstm_sequence dy, clstm_state dfinal,
-                           clstm_sequence dx, clstm_state dinitial, const clstm_gradients *grads) {
+                           clstm_sequence dx, clstm_state dinitial, const clstm_gradients *grads, ptrdiff_t bptt) {
     const struct plan *plan = &tape->plan;
     const ptrdiff_t D = shape->D, H = shape->H, N = plan->N;
     struct located upper = at_caller(dy);
@@ -208,6 +208,7 @@ static void backward_stack(const struct shape *shape, struct backward_scratch *s
                 .shape = shape,
                 .plan = plan,
                 .index = index,
+                .bptt = bptt,
                 .reverse = d,
                 .split = 1,
                 .tape = tape_at(tape, index),

@@ -83,15 +83,15 @@ void REAL_NAME(stack_infer)(const clstm_runtime *runtime, const clstm_stack *sta
 
 void REAL_NAME(stack_backward)(const clstm_runtime *runtime, const clstm_stack *stack, const clstm_batch *batch,
                                const clstm_weights *weights, clstm_sequence x, clstm_sequence dy, clstm_state dfinal,
-                               clstm_sequence dx, clstm_state dinitial, const clstm_gradients *grads, void *tape_buffer,
-                               void *scratch_buffer) {
+                               clstm_sequence dx, clstm_state dinitial, const clstm_gradients *grads, ptrdiff_t bptt,
+                               void *tape_buffer, void *scratch_buffer) {
     const struct shape shape = shape_for(runtime, stack, batch);
     struct arena on_tape = arena_over(tape_buffer), in_scratch = arena_over(scratch_buffer);
     struct tape tape; /* its plan was filled by forward */
     struct backward_scratch scratch;
     tape_lay_out(&tape, &on_tape, &shape, batch);
     backward_lay_out(&scratch, &in_scratch, &shape, &tape.plan);
-    backward_stack(&shape, &scratch, &tape, weights, x, dy, dfinal, dx, dinitial, grads);
+    backward_stack(&shape, &scratch, &tape, weights, x, dy, dfinal, dx, dinitial, grads, bptt);
     if (!shape.symbols) clear_padding(dx, batch, shape.I);
 }
 

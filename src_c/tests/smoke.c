@@ -188,7 +188,7 @@ static void run_backward(const clstm_runtime *runtime, const struct inputs *in, 
     const clstm_status status =
         clstm_stack_backward(runtime, &in->stack, &in->batch, in->weights, in->x, in->dy, in->dfinal,
                              dense_sequence(out->data[DX], batch_of_x(in).T, in->stack.input_size),
-                             (clstm_state){out->data[DH], out->data[DC]}, grads, tape, buffer(bytes));
+                             (clstm_state){out->data[DH], out->data[DC]}, grads, 0, tape, buffer(bytes));
     CHECK(status == CLSTM_OK, "%s", clstm_status_message(status));
 }
 
@@ -355,7 +355,7 @@ static void check_absent(clstm_dtype dtype, int variant, const struct dimensions
                               buffer(bytes.forward)) == CLSTM_OK,
           "forward");
     CHECK(clstm_stack_backward(&runtime, &in.stack, &in.batch, in.weights, in.x, in.dy, none, (clstm_sequence){0}, none,
-                               grads, tape, buffer(bytes.backward)) == CLSTM_OK,
+                               grads, 0, tape, buffer(bytes.backward)) == CLSTM_OK,
           "backward");
     CHECK(clstm_stack_infer(&runtime, &in.stack, &in.batch, in.weights, in.x, none, y_of(&in, &out), none,
                             buffer(bytes.infer)) == CLSTM_OK,
