@@ -1,0 +1,53 @@
+"""The node tests that come with ONNX, all twelve of the three recurrent operators; see data/onnx/README.md."""
+
+from pathlib import Path
+
+import pytest
+from cases import close
+from onnx_files import read_node, read_tensor
+from onnx_layout import operator
+
+DATA = Path(__file__).parent / "data" / "onnx"
+
+NODES = [
+    "test_lstm_batchwise",
+    "test_lstm_defaults",
+    "test_lstm_with_initial_bias",
+    "test_lstm_with_peepholes",
+    "test_rnn_seq_length",
+    "test_simple_rnn_batchwise",
+    "test_simple_rnn_defaults",
+    "test_simple_rnn_with_initial_bias",
+]
+RESET_BEFORE = [  # the reset before the product: linear_before_reset is 0
+    "test_gru_batchwise",
+    "test_gru_defaults",
+    "test_gru_seq_length",
+    "test_gru_with_initial_bias",
+]
+
+
+def check(name, **options):
+    kind, attributes = read_node(DATA / name / "model.onnx")
+    data = DATA / name / "test_data_set_0"
+    inputs, expected = (dict(map(read_tensor, data.glob(f"{what}_*.pb"))) for what in ("input", "output"))
+    assert attributes.pop("hidden_size") == inputs["R"].shape[2]
+    found = dict(zip(("Y", "Y_h", "Y_c"), operator(kind, inputs, layout=attributes.pop("layout", 0), **options)))
+    assert not attributes
+    assert expected
+    for output, values in expected.items():
+        close(found[output], values, 1e-6)
+
+
+@pytest.mark.parametrize("name", NODES)
+def test_outputs_are_those_of_the_node(name):
+    check(name)
+
+
+@pytest.mark.parametrize("name", RESET_BEFORE)
+def test_outputs_are_those_of_the_node_with_the_reset_before_the_product(name):
+    check(name, reset_after=False)
+
+
+def test_every_node_is_tested():
+    assert {path.name for path in DATA.iterdir() if path.is_dir()} == {*NODES, *RESET_BEFORE}
