@@ -192,7 +192,7 @@ def test(args):
 
 
 def compare(args):
-    """Runs the tests that compare clstm with PyTorch, which it installs."""
+    """Runs the tests that compare clstm with PyTorch, Keras and ONNX Runtime, which it installs."""
     prepare("compare")
     run(python_of(VENV), "-m", "pytest", "-m", "compare", *args.rest)
 
