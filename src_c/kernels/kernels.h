@@ -221,10 +221,13 @@ CLSTM_DECLARE_KERNELS(baseline)
 CLSTM_DECLARE_KERNELS(avx2)
 CLSTM_DECLARE_KERNELS(avx512)
 
-/* Vectors of units in a panel for so many gates: as many sums as fill the tiles of the instruction set. */
+/* Vectors of units in a panel for so many gates: as many sums as fill the tiles of the instruction set, but, of several
+ * gates, no more than a cache line holds: where the pre-activations of the last panel stand on the tape, the vectors of
+ * its first gate begin a line of their block, and a second line would be that of the next block. */
 static inline int groups_of(const struct kernels *kernels, int gates) {
-    const int vectors = kernels->product_vectors;
-    return gates == 1 ? vectors : gates == 3 && vectors == 2 ? 2 : vectors >= 2 * gates ? vectors / gates : 1;
+    const int vectors = kernels->product_vectors, line = (int)(padded(1) / kernels->lanes);
+    const int most = gates == 3 && vectors == 2 ? 2 : vectors >= 2 * gates ? vectors / gates : 1;
+    return gates > 1 && most > line ? line : most;
 }
 
 static inline struct panels gate_panels(const struct kernels *kernels, int gates, ptrdiff_t hidden) {
