@@ -16,7 +16,7 @@ from .rnn import RNN
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike
 
-    from .init import Init
+    from .init import _Init
     from .noise import Noise
 
     _StateLike = tuple[ArrayLike, ArrayLike] | ArrayLike
@@ -242,7 +242,7 @@ class LSTMCell(RecurrentCell):
         zoneout_h: float = 0.0,
         zoneout_c: float = 0.0,
         input_noise: float = 0.0,
-        init: Init = "keras",
+        init: _Init = "keras",
         dtype: DTypeLike = "float32",
         rng: int | np.random.Generator | None = None,
     ) -> None:
@@ -319,7 +319,7 @@ class GRUCell(RecurrentCell):
         weight_drop: float = 0.0,
         zoneout_h: float = 0.0,
         input_noise: float = 0.0,
-        init: Init = "keras",
+        init: _Init = "keras",
         dtype: DTypeLike = "float32",
         rng: int | np.random.Generator | None = None,
         **refused: Any,
@@ -387,7 +387,7 @@ class RNNCell(RecurrentCell):
         weight_drop: float = 0.0,
         zoneout_h: float = 0.0,
         input_noise: float = 0.0,
-        init: Init = "keras",
+        init: _Init = "keras",
         dtype: DTypeLike = "float32",
         rng: int | np.random.Generator | None = None,
         **refused: Any,

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import DTypeLike
 
-    from .init import Init
+    from .init import _Init
 
 
 def core_options(options):
@@ -149,7 +149,7 @@ class GRU(RecurrentLayer):
         weight_drop: float = 0.0,
         zoneout_h: float = 0.0,
         input_noise: float = 0.0,
-        init: Init = "keras",
+        init: _Init = "keras",
         dtype: DTypeLike = "float32",
         rng: int | np.random.Generator | None = None,
         **refused: Any,

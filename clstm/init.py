@@ -16,8 +16,8 @@ from . import _arrays
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    Rule = float | str | Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
-    Init = str | dict[str, Any] | Callable[[str, tuple[int, ...], np.random.Generator], np.ndarray]
+    _Rule = float | str | Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
+    _Init = str | dict[str, Any] | Callable[[str, tuple[int, ...], np.random.Generator], np.ndarray]
 
 
 def glorot_uniform(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
@@ -101,7 +101,7 @@ class Chrono:
         return f"Chrono({self.longest:g})"
 
 
-RULES: dict[str, Rule] = {"glorot_uniform": glorot_uniform, "orthogonal": orthogonal, "zeros": zeros}
+RULES: dict[str, _Rule] = {"glorot_uniform": glorot_uniform, "orthogonal": orthogonal, "zeros": zeros}
 
 # Keras: Glorot and Bengio 2010; Saxe, McClelland and Ganguli 2014; the forget bias of Jozefowicz, Zaremba and Sutskever
 # 2015. PyTorch: everything uniform in +-1 / sqrt(H), whose limit is known to the layer only.

@@ -12,7 +12,7 @@ from .recurrent import Kind, RecurrentLayer
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
-    from .init import Init
+    from .init import _Init
 
 
 def gates_of(options):
@@ -189,7 +189,7 @@ class LSTM(RecurrentLayer):
         zoneout_h: float = 0.0,
         zoneout_c: float = 0.0,
         input_noise: float = 0.0,
-        init: Init = "keras",
+        init: _Init = "keras",
         dtype: DTypeLike = "float32",
         rng: int | np.random.Generator | None = None,
     ) -> None:
