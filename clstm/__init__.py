@@ -22,9 +22,9 @@ from .network import Network
 from .noise import Noise
 from .optimizers import SGD, Adam, AdamW
 from .pool import Pool
-from .recurrent import Trace
 from .rnn import RNN
 from .stream import Stream
+from .trace import Trace
 from .trainer import Trainer
 
 __version__ = "0.1.0"

@@ -213,12 +213,10 @@ class LSTM(RecurrentLayer):
         }
         self._start(input_size, hidden_size, num_layers, bidirectional, bias, options, init, dtype, rng)
 
-    def _derived(self, arrays, lengths):
+    def _derived(self, arrays, valid):
         """With f where it is no gate."""
         i = arrays["i"]
         if "f" not in arrays:
             f = 1 - i if self.coupled else np.ones_like(i)
-            if lengths is not None:
-                f *= (np.arange(i.shape[2]) < lengths[:, np.newaxis])[..., np.newaxis]
-            arrays["f"] = f
+            arrays["f"] = f if valid is None else f * valid
         return {name: arrays[name] for name in "ifgoch"}

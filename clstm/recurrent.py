@@ -16,6 +16,7 @@ from .layer import Tape, _DrawnLayer, kind_of, look
 from .noise import OPTIONS as NOISE_OPTIONS
 from .noise import Noise, noise_of
 from .stream import Stream
+from .trace import Trace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,49 +37,6 @@ class Kind(NamedTuple):
     blocks: tuple[str, ...]  # names of the blocks on the tape, in their order; "" is not shown
     extra_shapes: Callable[[dict[str, Any], int], dict[str, tuple[int, ...]]]  # of parameters that only it has
     core: Callable[[dict[str, Any]], dict[str, Any]]  # the options as the core names them
-
-
-class Trace:
-    """What a recurrent layer did: its gates and states at every step.
-
-    Attributes
-    ----------
-    i, f, g, o, c, h : ndarray, (L*D, N, T, H)
-        Of an LSTM: input gate, forget gate, candidate and output gate after their activations, cell state and hidden
-        state after the step.
-    r, z, n, h : ndarray, (L*D, N, T, H)
-        Of a GRU: reset gate, update gate, candidate, hidden state.
-    h : ndarray, (L*D, N, T, H)
-        Of an RNN.
-
-    The first axis is that of the state: layer by layer, forward direction first; `[:, :, t]` is what was computed at
-    step t. All are zero beyond the lengths. An index selects in all at once: ``trace[0].f`` are the forget gates
-    (N, T, H) of the first layer.
-    """
-
-    __slots__ = ("_arrays",)
-
-    def __init__(self, **arrays: np.ndarray) -> None:
-        self._arrays = arrays
-
-    def __getattr__(self, name: str) -> np.ndarray:
-        try:
-            return object.__getattribute__(self, "_arrays")[name]
-        except (AttributeError, KeyError):
-            raise AttributeError(f"this trace has {', '.join(self)}, but no {name}") from None
-
-    def __getitem__(self, index: Any) -> Trace:
-        return Trace(**{name: array[index] for name, array in self._arrays.items()})
-
-    def __iter__(self):
-        return iter(object.__getattribute__(self, "_arrays"))
-
-    def __dir__(self):
-        return [*super().__dir__(), *self]
-
-    def __repr__(self):
-        first = next(iter(self._arrays.values()))
-        return f"Trace({' '.join(self)}, each {first.shape} {first.dtype})"
 
 
 class _Recurrent(_DrawnLayer):
@@ -382,13 +340,16 @@ class RecurrentLayer(_Recurrent):
             gates = [arrays[name][k] if name else None for name in self._blocks()]
             c = arrays["c"][k] if "c" in arrays else None
             self._core.read_tape(core_tape, k, gates, c, arrays["h"][k])
-        return Trace(**self._derived(arrays, lengths))
+        valid = None
+        if lengths is not None:
+            valid = np.broadcast_to((np.arange(T) < lengths[:, np.newaxis])[..., np.newaxis], shape)
+        return Trace(self._derived(arrays, valid), valid)
 
     def _blocks(self):
         """Names of the blocks on the tape."""
         return self._kind.blocks or self._kind.gates(self._options)
 
-    def _derived(self, arrays, lengths):
+    def _derived(self, arrays, valid):
         """The arrays of a trace, with those that are on no tape."""
         return arrays
 

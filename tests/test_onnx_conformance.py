@@ -1,5 +1,4 @@
-"""The node tests that come with ONNX, of the recurrent operators that a layer of clstm can be; data/onnx/README.md tells
-where they are from."""
+"""The node tests that come with ONNX, of the recurrent operators that a layer of clstm can be."""
 
 from pathlib import Path
 
