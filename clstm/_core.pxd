@@ -106,6 +106,7 @@ cdef extern from "clstm.h" nogil:
         int peephole
         int coupled
         int no_forget
+        int go_backwards
         double dropout
         double input_dropout
         double recurrent_dropout

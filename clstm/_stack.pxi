@@ -55,6 +55,7 @@ cdef class Stack:
         self.stack.peephole = options.pop("peephole", False)
         self.stack.coupled = options.pop("coupled", False)
         self.stack.no_forget = options.pop("no_forget", False)
+        self.stack.go_backwards = options.pop("go_backwards", False)
         self.stack.dropout = options.pop("dropout", 0)
         self.stack.input_dropout = options.pop("input_dropout", 0)
         self.stack.recurrent_dropout = options.pop("recurrent_dropout", 0)

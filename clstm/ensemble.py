@@ -44,12 +44,12 @@ class Ensemble(Network):
     def _follow(self):
         """All members fit the first; what it is, the ensemble is."""
         first = self.layers[0]
-        for name in ("input_size", "output_size", "axes", "removes_time", "takes_indices", "bidirectional"):
+        for name in ("input_size", "output_size", "axes", "removes_time", "takes_indices", *DIRECTIONS):
             for k, layer in enumerate(self.layers):
                 expected, got = getattr(first, name), getattr(layer, name)
                 if got != expected:
                     raise _arrays.wrong(ValueError, f"layers[{k}].{name}", f"{expected!r} as layers[0] has", repr(got))
-            if name != "bidirectional":  # a property of networks
+            if name not in DIRECTIONS:  # which are properties of networks
                 setattr(self, name, getattr(first, name))
 
     @property
@@ -57,9 +57,14 @@ class Ensemble(Network):
         """Whether half of what the members give was computed backward in time."""
         return self.layers[0].bidirectional
 
-    def _reverse_arrives_at(self, target):
+    @property
+    def go_backwards(self):
+        """Whether all of it was."""
+        return self.layers[0].go_backwards
+
+    def _reverse_share(self, target):
         outer = self._network()
-        return outer is not None and outer._reverse_arrives_at(self)
+        return 0 if outer is None else outer._reverse_share(self)
 
     def infer(
         self, x: ArrayLike, state: list[Any] | None = None, lengths: ArrayLike | None = None
@@ -105,6 +110,9 @@ class Ensemble(Network):
                 )
             parts.append(part)
         return (None if parts[0] is None else sum(parts[1:], parts[0])), dstate, grads
+
+
+DIRECTIONS = ("bidirectional", "go_backwards")
 
 
 def mean_of(arrays):

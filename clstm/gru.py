@@ -30,6 +30,7 @@ KIND = Kind(
         "gradient_clip": _arrays.limit,
         "gate_activation": _arrays.activation,
         "candidate_activation": _arrays.activation,
+        "go_backwards": _arrays.flag,
         **noise.OPTIONS,
     },
     gates=lambda options: ("r", "z", "n"),
@@ -69,6 +70,9 @@ class GRU(RecurrentLayer):
         gradient is not exact then, where that happens.
     gate_activation, candidate_activation : str
         Of r and z; of n. The names are those of `LSTM`.
+    go_backwards : bool, default False
+        The one direction goes from the last valid step of each row to the first; excludes `bidirectional`. y stays in
+        the order of time: y[:, t] belongs to x[:, t], as in ONNX, where Keras returns the order of computation.
     dropout : float, default 0
         Between layers: rate of what layer k > 0 reads, anew in each step, as in PyTorch. What is kept is divided by
         1 - rate, here and below. All of this is at work in `forward` alone; it does not slow training down.
@@ -143,6 +147,7 @@ class GRU(RecurrentLayer):
         gradient_clip: float | None = None,
         gate_activation: str = "sigmoid",
         candidate_activation: str = "tanh",
+        go_backwards: bool = False,
         dropout: float = 0.0,
         input_dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
@@ -160,6 +165,7 @@ class GRU(RecurrentLayer):
             "gradient_clip": gradient_clip,
             "gate_activation": gate_activation,
             "candidate_activation": candidate_activation,
+            "go_backwards": go_backwards,
             "dropout": dropout,
             "input_dropout": input_dropout,
             "recurrent_dropout": recurrent_dropout,

@@ -121,6 +121,8 @@ class Layer:
         Whether `forward` has an argument `noise` that it needs; a network hands it on.
     bidirectional : bool or None
         Whether the second half of the features it gives was computed backward in time; None: as what it takes.
+    go_backwards : bool
+        Whether all of them were.
 
     Examples
     --------
@@ -159,6 +161,7 @@ class Layer:
     takes_indices: bool = False
     takes_noise: bool = False
     bidirectional: bool | None = None
+    go_backwards: bool = False
 
     _positional: tuple[str, ...] = ()  # the names of `config` that repr writes without their names
     _owner: weakref.ref[Network] | None = None  # weak reference to the network it is in

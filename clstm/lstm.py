@@ -51,6 +51,7 @@ KIND = Kind(
         "gate_activation": _arrays.activation,
         "candidate_activation": _arrays.activation,
         "output_activation": _arrays.activation,
+        "go_backwards": _arrays.flag,
         **noise.OPTIONS,
         "zoneout_c": _arrays.rate,
     },
@@ -102,6 +103,9 @@ class LSTM(RecurrentLayer):
         in PyTorch and Keras 3), "hard_sigmoid_0.2" (0.2 x + 1/2, as in ONNX and Keras 2), "identity", and the squashing
         functions of 1997, "centered_sigmoid_2" (4 sigmoid(x) - 2, for g) and "centered_sigmoid_1" (2 sigmoid(x) - 1,
         for the output).
+    go_backwards : bool, default False
+        The one direction goes from the last valid step of each row to the first; excludes `bidirectional`. y stays in
+        the order of time: y[:, t] belongs to x[:, t], as in ONNX, where Keras returns the order of computation.
     dropout : float, default 0
         Between layers: rate of what layer k > 0 reads, anew in each step, as in PyTorch. What is kept is divided by
         1 - rate, here and below. All of this is at work in `forward` alone; it does not slow training down.
@@ -182,6 +186,7 @@ class LSTM(RecurrentLayer):
         gate_activation: str = "sigmoid",
         candidate_activation: str = "tanh",
         output_activation: str = "tanh",
+        go_backwards: bool = False,
         dropout: float = 0.0,
         input_dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
@@ -203,6 +208,7 @@ class LSTM(RecurrentLayer):
             "gate_activation": gate_activation,
             "candidate_activation": candidate_activation,
             "output_activation": output_activation,
+            "go_backwards": go_backwards,
             "dropout": dropout,
             "input_dropout": input_dropout,
             "recurrent_dropout": recurrent_dropout,

@@ -203,20 +203,26 @@ class Network(Layer):
     @property
     def bidirectional(self):
         """Whether half of what the last layer gives was computed backward in time."""
-        return self._reverse_arrives_at(None)
+        return self._reverse_share(None) == 0.5
 
-    def _reverse_arrives_at(self, target):
-        """Whether half of what a layer takes was computed backward in time; for None, of what the network gives."""
+    @property
+    def go_backwards(self):
+        """Whether all of it was."""
+        return self._reverse_share(None) == 1
+
+    def _reverse_share(self, target):
+        """Of what a layer takes, the share (0, 1/2 or 1) that was computed backward in time; for None, of what the
+        network gives."""
         outer = self._network()
-        reverse = outer is not None and outer._reverse_arrives_at(self)
+        share = 0 if outer is None else outer._reverse_share(self)
         for layer in self.layers:
             if layer is target:
                 break
             if layer.removes_time:
-                reverse = False
+                share = 0
             elif layer.bidirectional is not None:
-                reverse = layer.bidirectional
-        return reverse
+                share = 1 if layer.go_backwards else 0.5 if layer.bidirectional else 0
+        return share
 
     # Running
 

@@ -63,12 +63,13 @@ class Pool(Layer):
 
     def _split(self, features):
         """The first feature of the reverse direction."""
-        both = self.bidirectional
-        network = self._network()
-        if both is None and network is not None:
-            both = network._reverse_arrives_at(self)
-        if not both or self.mode != "last":
+        share, network = 0.5 if self.bidirectional else 0, self._network()
+        if self.bidirectional is None and network is not None:
+            share = network._reverse_share(self)
+        if self.mode != "last" or share == 0:
             return features
+        if share == 1:
+            return 0
         if features % 2:
             raise _arrays.wrong(ValueError, "x", "an even number of features, from two directions", features)
         return features // 2

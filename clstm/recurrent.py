@@ -56,6 +56,8 @@ class _Recurrent(_DrawnLayer):
         self.bias = _arrays.flag("bias", bias)
         self._options = checked_options(type(self), options)
         vars(self).update(self._options)
+        if self.bidirectional and self.go_backwards:
+            raise _arrays.wrong(ValueError, "go_backwards", "False, because bidirectional=True goes both ways", True)
         self.dtype = _arrays.dtype(dtype)
         self._directions = 2 if self.bidirectional else 1
         self._states = self.num_layers * self._directions
@@ -72,8 +74,8 @@ class _Recurrent(_DrawnLayer):
             "directions": self._directions,
             "bias": self.bias,
         }
-        noise = {name: self._options[name] for name in NOISE_OPTIONS if name in self._options}
-        self._core = _core.Stack({**description, **noise, **self._kind.core(self._options)})
+        shared = {name: self._options[name] for name in ("go_backwards", *NOISE_OPTIONS)}
+        self._core = _core.Stack({**description, **shared, **self._kind.core(self._options)})
 
     @property
     def takes_noise(self):
@@ -452,11 +454,15 @@ def defaults_of(cls):
 def checked_options(cls, options):
     """The options of a cell, each checked."""
     kind = cls._kind
-    options = {"dropout": 0.0, **options} if "dropout" not in options and cls.axes == "step" else options
+    if cls.axes == "step":
+        options = {**OF_SEQUENCES, **options}
     for name in options:
         if name not in kind.options:
             raise TypeError(f"{cls.__name__} got an unexpected option {name!r}")
     return {name: check(name, options[name]) for name, check in kind.options.items()}
+
+
+OF_SEQUENCES = {"dropout": 0.0, "go_backwards": False}  # options that mean nothing for one step, and their values
 
 
 def refuse(cls, options):

@@ -23,7 +23,13 @@ def core_options(options):
 KIND = Kind(
     name="rnn",
     states=("h",),
-    options={"activation": _arrays.activation, "clip": _arrays.limit, "gradient_clip": _arrays.limit, **noise.OPTIONS},
+    options={
+        "activation": _arrays.activation,
+        "clip": _arrays.limit,
+        "gradient_clip": _arrays.limit,
+        "go_backwards": _arrays.flag,
+        **noise.OPTIONS,
+    },
     gates=lambda options: ("h",),
     blocks=("",),
     extra_shapes=lambda options, H: {},
@@ -57,6 +63,9 @@ class RNN(RecurrentLayer):
     gradient_clip : float, optional
         Limits the gradient of that argument to +-gradient_clip in each step of `backward` (Graves 2013). The gradient
         is not exact then, where that happens.
+    go_backwards : bool, default False
+        The one direction goes from the last valid step of each row to the first; excludes `bidirectional`. y stays in
+        the order of time: y[:, t] belongs to x[:, t], as in ONNX, where Keras returns the order of computation.
     dropout : float, default 0
         Between layers: rate of what layer k > 0 reads, anew in each step, as in PyTorch. What is kept is divided by
         1 - rate, here and below. All of this is at work in `forward` alone; it does not slow training down.
@@ -121,6 +130,7 @@ class RNN(RecurrentLayer):
         activation: str = "tanh",
         clip: float | None = None,
         gradient_clip: float | None = None,
+        go_backwards: bool = False,
         dropout: float = 0.0,
         input_dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
@@ -137,6 +147,7 @@ class RNN(RecurrentLayer):
             "activation": activation,
             "clip": clip,
             "gradient_clip": gradient_clip,
+            "go_backwards": go_backwards,
             "dropout": dropout,
             "input_dropout": input_dropout,
             "recurrent_dropout": recurrent_dropout,

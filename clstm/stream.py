@@ -74,8 +74,9 @@ class Stream:
 
         if not isinstance(layer, RecurrentLayer):
             raise _arrays.wrong(TypeError, "layer", "an LSTM, GRU or RNN", _arrays.kind(layer))
-        if layer.bidirectional:
-            expected = "one with bidirectional=False (a stream cannot see the future)"
+        if layer.bidirectional or layer.go_backwards:
+            way = "bidirectional" if layer.bidirectional else "go_backwards"
+            expected = f"one with {way}=False (a stream cannot see the future)"
             raise _arrays.wrong(ValueError, "layer", expected, layer)
         self.layer = layer
         self.batch = _arrays.size("batch", batch)

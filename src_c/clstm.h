@@ -172,6 +172,9 @@ typedef struct clstm_stack {
     /* LSTM only. Peepholes: i and f also see p c_{t-1}, o sees p c_t (Gers and Schmidhuber 2000). Coupled: f = 1 - i
      * (Greff et al. 2017). No forget gate: f = 1 (Hochreiter and Schmidhuber 1997); excludes coupled. */
     int peephole, coupled, no_forget;
+    /* The one direction goes from the last valid step of each row to its first, as ONNX "reverse"; y stays in the order of
+     * time. Excludes directions = 2. */
+    int go_backwards;
     /* Regularisation; rates are in [0,1). What is kept is divided by 1 - rate.
      *     dropout            between layers: of what layer l > 0 reads, anew in each step (as PyTorch)
      *     input_dropout      of what each layer reads, recurrent_dropout of h_{t-1} on its way to w_hh: one mask for all
@@ -271,7 +274,8 @@ clstm_status clstm_stack_read_tape(const clstm_stack *stack, const clstm_batch *
  * Only one thread at a time may use a stream. A call that finds another one at work in it returns IN_USE at once and
  * has changed nothing. */
 
-/* How many bytes a stream of N rows needs. Errors: BAD_SIZE, TOO_LARGE, BAD_OPTION (also for directions other than 1:
+/* How many bytes a stream of N rows needs. Errors: BAD_SIZE, TOO_LARGE, BAD_OPTION (also for directions other than 1, and
+ * for go_backwards:
  * a stream cannot see the future). */
 clstm_status clstm_stream_size(const clstm_runtime *runtime, const clstm_stack *stack, ptrdiff_t N, size_t *bytes);
 

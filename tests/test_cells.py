@@ -86,6 +86,16 @@ def members(state):
 
 # Every option alone, then some together; sizes go through the edges of vectors and tiles
 
+BACKWARDS = [
+    Case(kind, (("go_backwards", True), *more), N, T, I, H, L=2, lengths=lengths, seed=2500 + H)
+    for kind, more in (("lstm", ()), ("gru", ()), ("rnn", ()), ("lstm", (("peephole", True),)))
+    for N, T, I, H, lengths in (
+        (6, 8, 5, 17, (8, 3, 0, 1, 5, 8)),
+        (3, 5, 6, 9, None),
+        (9, 70, 2, 20, (70, 3, 70, 41, 0, 69, 1, 70, 30)),
+        (5, 30, 40, 64, None),
+    )
+]
 LIMITED = {"clip": 0.7, "gradient_clip": 0.3}
 OPTIONS = [
     ("lstm", {"peephole": True}),
@@ -188,7 +198,7 @@ def prove(case, dtype, bptt=None):
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
-@pytest.mark.parametrize("case", EVERY_OPTION + EVERY_SIZE + EDGES, ids=str)
+@pytest.mark.parametrize("case", EVERY_OPTION + EVERY_SIZE + EDGES + BACKWARDS, ids=str)
 def test_everything_is_that_of_the_twin(machine, case, dtype):
     prove(case, dtype)
 
@@ -279,6 +289,26 @@ def test_inference_has_the_bits_of_forward(machine, case, dtype):
     layer, x, state, _, _ = case.build(dtype)
     y, final, _ = layer.forward(x, given(state), case.lengths)
     same_results(layer(x, given(state), case.lengths), (y, final))
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_backwards_is_the_reverse_direction_and_the_last_step_is_the_first(kind):
+    case = Case(kind, N=4, T=6, lengths=(6, 2, 0, 5), bidirectional=True, seed=2600)
+    both, x, _, _, _ = case.build("float64")
+    one = LAYERS[kind](case.I, case.H, go_backwards=True, dtype="float64", rng=0)
+    named = {name: values for name, values in both.parameters().items() if name.endswith("_reverse")}
+    one.load_parameters({name.removesuffix("_reverse"): values for name, values in named.items()})
+    y, state = one(x, lengths=case.lengths)
+    same_bits(y, np.ascontiguousarray(both(x, lengths=case.lengths)[0][:, :, case.H :]))
+    net = clstm.Network([one, clstm.Pool("last")])
+    assert net.go_backwards is False  # there is no time any more
+    same_bits(net(x, lengths=case.lengths), members(state)[0][0])
+    trace = one.trace(x, lengths=case.lengths)
+    same_bits(trace.h[0], y)
+    with pytest.raises(ValueError, match=r"layer: expected one with go_backwards=False \(a stream cannot"):
+        one.stream()
+    with pytest.raises(ValueError, match="go_backwards: expected False, because bidirectional=True goes both ways"):
+        LAYERS[kind](2, 3, go_backwards=True, bidirectional=True)
 
 
 def run(layer, x, state, dy, dstate, lengths=None, **options):

@@ -267,7 +267,7 @@ static void dx_blas(const struct backward_layer *layer, struct backward_worker *
             gates_times_blas(shape, n, width, layer->pass[d].tape.blocks + q0 * shape->row,
                              layer->pass[d].weights->w_ih, shape->cell.x_block, 0, worker->dx, width);
             for (struct walk at = walk_from(plan, q0, q0 + n); at.q < at.end; walk_on(&at, plan))
-                find_rows(&layer->dx, plan, d, at.s, at.r, at.n, worker->c + at.q - q0);
+                find_rows(&layer->dx, plan, layer->pass[d].reverse, at.s, at.r, at.n, worker->c + at.q - q0);
             for (ptrdiff_t i = 0; i < n; i++)
                 if (d == 0) memcpy(worker->c[i], worker->dx + i * width, (size_t)width * sizeof(real));
                 else add_into(worker->c[i], worker->dx + i * width, width);

@@ -17,6 +17,7 @@ struct shape {
     struct cell cell;
     struct cell_limits limits;
     ptrdiff_t I, H, L, D;
+    int backwards;     /* the one direction is the reverse one */
     ptrdiff_t ld, row; /* padded(H); elements of the blocks of a step and row */
     int blas;          /* products by BLAS, on the calling thread */
     /* Layer 0 reads symbols, each of `num`; row n has its own from symbols[n symbol_stride] on. NULL: it reads x. */
@@ -58,6 +59,7 @@ static inline struct shape shape_with(const clstm_runtime *runtime, const clstm_
         .L = stack->num_layers,
         .D = stack->directions,
         .ld = padded(stack->hidden_size),
+        .backwards = stack->go_backwards != 0,
         .blas = runtime->backend == CLSTM_BLAS,
     };
     describe_cell(kernels, stack, noise != NULL, &shape.cell);
@@ -77,6 +79,9 @@ static inline struct shape shape_for(const clstm_runtime *runtime, const clstm_s
     shape.symbol_stride = batch->T;
     return shape;
 }
+
+/* Whether direction d goes from the end. */
+static inline int is_reverse(const struct shape *shape, ptrdiff_t d) { return shape->backwards || d == 1; }
 
 static inline ptrdiff_t layer_width(const struct shape *shape, ptrdiff_t layer) {
     return layer == 0 ? shape->I : shape->D * shape->H;
@@ -187,7 +192,7 @@ static inline struct input tape_source(const struct tape *tape, const struct sha
     struct input input = {.segments = (int)shape->D};
     for (int d = 0; d < shape->D; d++) {
         real *h = tape_at(tape, (layer - 1) * shape->D + d).h + tape->plan.N * shape->ld;
-        input.segment[d] = at_packed(h, shape->ld, d);
+        input.segment[d] = at_packed(h, shape->ld, is_reverse(shape, d));
         input.width[d] = shape->H;
     }
     return input;

@@ -36,7 +36,7 @@ static inline void draw_rows(const struct shape *shape, const struct plan *plan,
                              ptrdiff_t s, ptrdiff_t r0, ptrdiff_t n, real *to) {
     const double rate = noise_rate(shape->stack, kind);
     for (ptrdiff_t i = 0; i < n; i++, to += shape->ld) {
-        const ptrdiff_t t = s < 0 ? 0 : plan_time(plan, (int)(index % shape->D), s, r0 + i);
+        const ptrdiff_t t = s < 0 ? 0 : plan_time(plan, is_reverse(shape, index % shape->D), s, r0 + i);
         draw(shape->kernels, to, shape->H, kind, rate, row_place(shape, plan, kind, index, r0 + i, t));
         memset(to + shape->H, 0, (size_t)(shape->ld - shape->H) * sizeof(real));
     }

@@ -99,9 +99,10 @@ static void run_chunks(struct backward_layer *layer, int threads, int batched) {
     const struct plan *plan = layer->plan;
     if (layer->pass[0].split > 1) clstm_team_work(layer->pass[0].split, recurrence_body, layer);
     else clstm_parallel(threads, layer->blocks * layer->shape->D, recurrence_task, layer);
-    /* The directions meet the same steps of the input in different chunks: dx of both has to wait for all chunks. */
-    layer->q0 = layer->shape->D == 1 ? plan->start[layer->s0] : 0;
-    layer->q1 = layer->shape->D == 1 ? plan->start[layer->s1] : layer->s0 == 0 ? plan->rows : 0;
+    /* A reverse direction meets the steps of the input in other chunks: dx has to wait for all of them. */
+    const int in_time = layer->shape->D == 1 && !layer->shape->backwards;
+    layer->q0 = in_time ? plan->start[layer->s0] : 0;
+    layer->q1 = in_time ? plan->start[layer->s1] : layer->s0 == 0 ? plan->rows : 0;
     /* As many for each thread, as far as there are rows. */
     const ptrdiff_t rows = layer->dx.base ? layer->q1 - layer->q0 : 0, parts = parts_of(parts_of(rows, CHUNK), batched);
     layer->dx_tasks = parts * batched < rows ? parts * batched : rows;
@@ -209,7 +210,7 @@ static void backward_stack(const struct shape *shape, struct backward_scratch *s
                 .plan = plan,
                 .index = index,
                 .bptt = bptt,
-                .reverse = d,
+                .reverse = is_reverse(shape, d),
                 .split = 1,
                 .tape = tape_at(tape, index),
                 .input = tape_input(tape, shape, l, x),

@@ -115,7 +115,7 @@ void REAL_NAME(stack_read_tape)(const clstm_stack *stack, const clstm_batch *bat
             for (ptrdiff_t r = 0; r < plan->alive[s]; r++) {
                 const ptrdiff_t q = plan->start[s] + r, after = (plan->N + q) * ld;
                 const real *from = k < 4 ? own.blocks + (q * blocks + k) * ld : (k == 4 ? own.c : own.h) + after;
-                const ptrdiff_t t = plan_time(plan, (int)(index % shape.D), s, r);
+                const ptrdiff_t t = plan_time(plan, is_reverse(&shape, index % shape.D), s, r);
                 memcpy(row_at(&rows, plan, t, r), from, (size_t)H * sizeof(real));
             }
         clear_padding(target, batch, H);

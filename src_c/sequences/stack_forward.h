@@ -156,8 +156,11 @@ static void forward_stack(const struct shape *shape, struct forward_scratch *scr
             const ptrdiff_t index = l * D + d;
             struct pass *pass = &layer.pass[d];
             layer.weights[d] = weights[index];
-            *pass =
-                (struct pass){.shape = shape, .plan = plan, .index = index, .reverse = d, .weights = &layer.weights[d]};
+            *pass = (struct pass){.shape = shape,
+                                  .plan = plan,
+                                  .index = index,
+                                  .reverse = is_reverse(shape, d),
+                                  .weights = &layer.weights[d]};
             if (has_noise(shape, CLSTM_NOISE_WEIGHT)) {
                 drop_weights(shape, index, weights[index].w_hh, scratch->dropped[d]);
                 layer.weights[d].w_hh = scratch->dropped[d];
