@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 class Vectors:
-    """The vectors of symbols which nobody has looked up: how a network hands them from an `Embedding` to an `LSTM`.
+    """The vectors of symbols which nobody has looked up: how a network hands them on to a recurrent layer.
 
-    The LSTM multiplies each vector once, instead of once for each step that has its symbol, and gives the gradient back
+    That multiplies each vector once, instead of once for each step that has its symbol, and gives the gradient back
     by symbol, in the same form.
 
     Parameters

@@ -58,7 +58,7 @@ class GRU(RecurrentLayer):
     input_size, hidden_size : int
         I and H.
     num_layers : int, default 1
-        L.
+        The number of layers, L.
     bidirectional : bool, default False
         Whether each layer also reads the sequence from its end, with parameters of its own. D is 2 then, else 1.
     bias : bool, default True

@@ -1,7 +1,7 @@
 """What recurrent layers share: running over sequences, one step at a time, and the look inside.
 
-A kind of cell (`lstm.py`, `gru.py`, `rnn.py`) says what it is made of in a `Kind`; the layers and cells of all kinds
-are the two classes of this file, which know of kinds no more than that.
+A kind of cell (`lstm.py`, `gru.py`, `rnn.py`) says what it is made of in a `Kind`; the layers of all kinds are one
+class of this file, their cells one of `cells.py`, which know of kinds no more than that.
 """
 
 from __future__ import annotations
