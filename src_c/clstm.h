@@ -1,11 +1,12 @@
-/* clstm: long short-term memory networks, the C core. This header is its manual.
+/* clstm: recurrent networks, above all long short-term memory, the C core. This header is its manual.
  *
  * Words. T time steps, N batch, I input size, H hidden size, L layers, D directions. x input, h hidden state, c cell
- * state, y output sequence; gates i f g o in this order; z their pre-activations. d<name> is the gradient of the loss
- * with respect to <name>. Shapes stand in brackets, the last axis is contiguous unless strides are given; strides and
- * sizes count elements, not bytes.
+ * state, y output sequence; gates i f g o of an LSTM in this order; z their pre-activations. d<name> is the gradient of
+ * the loss with respect to <name>. Shapes stand in brackets, the last axis is contiguous unless strides are given;
+ * strides and sizes count elements, not bytes.
  *
- * The equations (Hochreiter and Schmidhuber 1997, with the forget gate of Gers, Schmidhuber and Cummins 2000):
+ * The equations of an LSTM (Hochreiter and Schmidhuber 1997, with the forget gate of Gers, Schmidhuber and Cummins 2000;
+ * the other cells stand at clstm_cell):
  *
  *     z_t = w_ih x_t + w_hh h_{t-1} + b                      [4H] = z_i z_f z_g z_o
  *     i = sigmoid(z_i)   f = sigmoid(z_f)   g = tanh(z_g)   o = sigmoid(z_o)
@@ -19,7 +20,7 @@
  * gradient is not wanted and not computed.
  *
  * Errors. Functions return a status; CLSTM_OK is 0. On any other status nothing was written. Indices and sizes are
- * checked; pointers are trusted. Numbers are not inspected: NaN and infinities are data and propagate. LSTM functions
+ * checked; pointers are trusted. Numbers are not inspected: NaN and infinities are data and propagate. Recurrent layers
  * take denormal numbers for zero and make none, so that a state that fades away does not slow them down.
  *
  * Threads. Every function may be called from several threads at once, on disjoint outputs. A call uses up to
@@ -122,7 +123,7 @@ typedef enum {
 typedef struct clstm_batch {
     ptrdiff_t N, T;           /* at least 1 */
     const ptrdiff_t *lengths; /* [N], each 0 .. T; NULL: all T */
-    /* LSTM over symbols. Where this is not NULL, [N,T], step t of row n reads vector symbols[n T + t] of the `num` that
+    /* Recurrent layers over symbols. Where this is not NULL, [N,T], step t of row n reads vector symbols[n T + t] of the `num` that
      * stand in x, [num,I] with rows stride_t apart; dx is [num,I] contiguous. Their products with w_ih are computed once
      * for each symbol instead of once for each step. Symbols beyond lengths are never read. */
     const int64_t *symbols;
@@ -146,7 +147,7 @@ typedef struct clstm_sequence {
     ptrdiff_t stride_n, stride_t;
 } clstm_sequence;
 
-/* ---- LSTM ------------------------------------------------------------------------------------------------------ */
+/* ---- recurrent layers ------------------------------------------------------------------------------------------ */
 
 /* Kinds of cells, with the G gates of their parameters in this order:
  *
@@ -228,7 +229,7 @@ typedef struct clstm_stack_bytes {
 clstm_status clstm_stack_sizes(const clstm_runtime *runtime, const clstm_stack *stack, const clstm_batch *batch,
                                clstm_stack_bytes *bytes);
 
-/* y = LSTM(x) and a tape for backward. weights [L D]; y [N,T,D H] or data NULL; initial and final may be the same
+/* y of x, and a tape for backward. weights [L D]; y [N,T,D H] or data NULL; initial and final may be the same
  * memory. The tape keeps no pointer. */
 clstm_status clstm_stack_forward(const clstm_runtime *runtime, const clstm_stack *stack, const clstm_batch *batch,
                                  const clstm_weights *weights, clstm_sequence x, clstm_state initial, clstm_sequence y,
@@ -258,9 +259,9 @@ typedef struct clstm_trace {
 clstm_status clstm_stack_read_tape(const clstm_stack *stack, const clstm_batch *batch, const void *tape,
                                    ptrdiff_t index, const clstm_trace *trace);
 
-/* ---- LSTM, one step at a time ---------------------------------------------------------------------------------- */
+/* ---- recurrent layers, one step at a time ---------------------------------------------------------------------- */
 
-/* A stream is a stack of LSTM layers that takes one step in each call and remembers its state: for data that come one
+/* A stream is a stack of recurrent layers that takes one step in each call and remembers its state: for data that come one
  * after another, and for real-time threads. It lives in memory of the caller, packed weights, state and all.
  *
  * Weights are read, and copied in the order of the kernels, by load and by reload, and by nothing else: what is
@@ -396,7 +397,8 @@ clstm_status clstm_adam(const clstm_runtime *runtime, clstm_dtype dtype, ptrdiff
 
 /* ---- activations, for tests and teaching ------------------------------------------------------------------------ */
 
-/* y = f(x) by the kernels' own vector code, at most 3.5 ulp from the exact value; y may be x. */
+/* y = f(x) by the kernels' own vector code; y may be x. Exp, sigmoid and tanh are at most 3.5 ulp from the exact value;
+ * the centered sigmoids, differences of a sigmoid, have an absolute error of a few ulp of 1. */
 clstm_status clstm_activate(const clstm_runtime *runtime, clstm_dtype dtype, clstm_activation function, ptrdiff_t n,
                             const void *x, void *y);
 

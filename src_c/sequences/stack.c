@@ -1,4 +1,4 @@
-/* Public entry points of the LSTM: arguments are checked here, once, before anything is written. */
+/* Public entry points of recurrent layers over sequences: arguments are checked here, once, before anything is written. */
 #include "stack.h"
 
 #include "../ground/processor.h"

@@ -1,4 +1,4 @@
-/* The LSTM in one precision: sizes, and the entry points of stack.h. */
+/* Stacks in one precision: sizes, and the entry points of stack.h. */
 #include "../ground/real.h"
 
 #include "stack.h"
