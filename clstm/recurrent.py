@@ -473,13 +473,4 @@ def refuse(cls, options):
         raise TypeError(f"{kind_of(cls)} got an unexpected argument {name!r}")
 
 
-LSTM_ONLY = (
-    "peephole",
-    "coupled",
-    "forget_gate",
-    "cell_clip",
-    "output_activation",
-    "proj_size",
-    "layer_norm",
-    "zoneout_c",
-)
+LSTM_ONLY = ("peephole", "coupled", "forget_gate", "cell_clip", "output_activation", "zoneout_c")

@@ -397,8 +397,8 @@ clstm_status clstm_adam(const clstm_runtime *runtime, clstm_dtype dtype, ptrdiff
 
 /* ---- activations, for tests and teaching ------------------------------------------------------------------------ */
 
-/* y = f(x) by the kernels' own vector code; y may be x. Exp, sigmoid and tanh are at most 3.5 ulp from the exact value;
- * the centered sigmoids, differences of a sigmoid, have an absolute error of a few ulp of 1. */
+/* y = f(x) by the kernels' own vector code; y may be x. Exp, sigmoid, tanh and the centered sigmoids are at most 3.5 ulp
+ * from the exact value. */
 clstm_status clstm_activate(const clstm_runtime *runtime, clstm_dtype dtype, clstm_activation function, ptrdiff_t n,
                             const void *x, void *y);
 

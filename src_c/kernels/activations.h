@@ -153,8 +153,9 @@ CLSTM_INLINE vec activated(const clstm_activation kind, vec x) {
     case CLSTM_RELU: return max_(broadcast(0), x);
     case CLSTM_HARD_SIGMOID: return ramp(x, (real)(1.0 / 6));
     case CLSTM_HARD_SIGMOID_FIFTH: return ramp(x, (real)0.2);
-    case CLSTM_CENTERED_SIGMOID_2: return fma_(broadcast(4), sigmoid_(x), broadcast(-2));
-    case CLSTM_CENTERED_SIGMOID_1: return fma_(broadcast(2), sigmoid_(x), broadcast(-1));
+    /* 4 sigmoid(x) - 2 = 2 tanh(x / 2), and 2 sigmoid(x) - 1 = tanh(x / 2), where nothing cancels. */
+    case CLSTM_CENTERED_SIGMOID_2: return broadcast(2) * tanh_(x * broadcast((real)0.5));
+    case CLSTM_CENTERED_SIGMOID_1: return tanh_(x * broadcast((real)0.5));
     case CLSTM_EXP: return exp_(x);
     default: return x; /* the identity */
     }
