@@ -70,7 +70,9 @@ void REAL_NAME(stack_forward)(const clstm_runtime *runtime, const clstm_stack *s
 void REAL_NAME(stack_infer)(const clstm_runtime *runtime, const clstm_stack *stack, const clstm_batch *batch,
                             const clstm_weights *weights, clstm_sequence x, clstm_state initial, clstm_sequence y,
                             clstm_state final, void *scratch_buffer) {
-    const struct shape shape = shape_for(runtime, stack, batch);
+    clstm_batch quiet = *batch;
+    quiet.noise = NULL;
+    const struct shape shape = shape_for(runtime, stack, &quiet);
     struct arena arena = arena_over(scratch_buffer);
     struct plan plan;
     struct forward_scratch scratch = {0};
