@@ -304,7 +304,7 @@ static void check_derivative(const clstm_runtime *runtime, const struct inputs *
 
 /* Some elements of every gradient, the first and the last among them. */
 static void check_gradient(const struct inputs *in, const struct results *out) {
-    enum { SAMPLES = 9 };
+    enum { SAMPLES = 5 };
     const clstm_runtime runtime = runtime_of(CLSTM_ISA_BASELINE, CLSTM_NATIVE, 1);
     const clstm_batch of_x = batch_of_x(in);
     for (int i = DX; i < out->used; i++) {
@@ -484,7 +484,7 @@ static void check_all(const struct dimensions *d, int variant, clstm_dtype dtype
     if (dtype == CLSTM_F64) check_gradient(&in, &expected);
     buffers_free();
     check_absent(dtype, variant, d);
-    check_noise(d, variant, dtype);
+    if (d->N < 20) check_noise(d, variant, dtype);
     char name[100];
     snprintf(name, sizeof name, "%s: T%d N%d I%d H%d L%d D%d%s %s", variant_names[variant], (int)d->T, (int)d->N,
              (int)d->I, (int)d->H, (int)d->L, (int)d->D, d->num ? " symbols" : "", dtype_names[dtype]);
@@ -495,7 +495,7 @@ int main(void) {
     for (int i = 0; i < DIMENSIONS; i++)
         for (int variant = 0; variant < VARIANTS; variant++)
             for (int dtype = CLSTM_F32; dtype <= CLSTM_F64; dtype++)
-                if (variant == 0 || (i + variant) % 5 == 0) check_all(&all_dimensions[i], variant, (clstm_dtype)dtype);
+                if (variant == 0 || i == variant) check_all(&all_dimensions[i], variant, (clstm_dtype)dtype);
     check_statuses();
     check_wrong_symbol();
     CHECK(!gemm_refused, "a gemm was called with sizes that a BLAS refuses");
