@@ -40,7 +40,8 @@ static void random_weights(struct problem *in, int bias) {
 /* The rows of a step of x are `stride_n` apart, with gaps. */
 static struct problem new_problem(clstm_dtype dtype, const ptrdiff_t size[5], int bias) {
     const ptrdiff_t N = size[0], T = size[1], I = size[2], H = size[3], L = size[4];
-    struct problem in = {.stack = {dtype, I, H, L, 1}, .batch = {.N = N, .T = T}};
+    struct problem in = {.stack = {.dtype = dtype, .input_size = I, .hidden_size = H, .num_layers = L, .directions = 1},
+                         .batch = {.N = N, .T = T}};
     const ptrdiff_t stride_n = T * I + 3;
     in.x = (clstm_sequence){random_buffer(dtype, (N - 1) * stride_n + T * I, 1), stride_n, I};
     in.y = (clstm_sequence){constant_buffer(dtype, N * T * H, NAN), T * H, H};
