@@ -165,7 +165,7 @@ typedef struct clstm_stack {
     clstm_dtype dtype;
     ptrdiff_t input_size, hidden_size, num_layers, directions; /* I, H, L >= 1; D is 1 or 2 */
     clstm_cell cell;
-    clstm_activation gate_activation, candidate_activation, output_activation; /* output: LSTM only */
+    clstm_activation gate_activation, candidate_activation, output_activation; /* gate: not RNN; output: LSTM only */
     /* Limits, or 0 for none: on the arguments of the gates' and the candidate's activations (ONNX "clip"), on the cell
      * state (TensorFlow "cell_clip"), and on the gradients of those arguments (Graves 2013), by which the gradient is no
      * longer exact. */

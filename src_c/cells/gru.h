@@ -11,7 +11,7 @@
 static int describe_gru(const clstm_stack *stack, struct cell *cell) {
     *cell = (struct cell){
         .gates = 3, .two_sums = 1, .x_block = {0, 1, 3}, .h_block = {0, 1, 2}, .form = {.blocks = 4, .direct = 1}};
-    return !(stack->coupled || stack->no_forget || stack->peephole || stack->cell_clip > 0);
+    return !(stack->coupled || stack->no_forget || stack->peephole || stack->cell_clip > 0 || stack->output_activation);
 }
 
 static const struct cell_form USUAL_GRU = {
@@ -26,9 +26,9 @@ CLSTM_INLINE void gru_forward_units(const struct cell_forward *s, const struct c
     FOR_EACH_UNIT(walk, column, tile, all) {
         const ptrdiff_t row = walk.row, unit = walk.unit;
         vec *z = walk.z;
-        const vec r = activated(form.gate, form.clip ? limited(z[0], limit) : z[0]);
+        const vec r = gate_of(form.gate, form.clip, z[0], limit);
         const vec q = z[2 * n];
-        z[n] = activated(form.gate, form.clip ? limited(z[n], limit) : z[n]);
+        z[n] = gate_of(form.gate, form.clip, z[n], limit);
         z[0] = fma_(r, q, z[FIRST_SUMS + 2 * n]);
         if (s->blocks) {
             real *blocks = s->blocks + row * 4 * ld + unit;
@@ -40,7 +40,7 @@ CLSTM_INLINE void gru_forward_units(const struct cell_forward *s, const struct c
     FOR_EACH_UNIT(walk, column, tile, all) {
         const ptrdiff_t row = walk.row, unit = walk.unit;
         vec *z = walk.z;
-        const vec new = activated(form.candidate, form.clip ? limited(z[0], limit) : z[0]);
+        const vec new = gate_of(form.candidate, form.clip, z[0], limit);
         if (s->blocks) store(s->blocks + (row * 4 + 3) * ld + unit, new);
         emit_h(s, form, row, unit, fma_(z[n], load(s->h_prev + row * ld + unit) - new, new));
     }
@@ -50,7 +50,8 @@ CLSTM_INLINE void gru_forward_units(const struct cell_forward *s, const struct c
 CLSTM_INLINE void gru_backward_units(const struct cell_backward *s, const struct cell_form form, const int column,
                                      const struct tile *tile, vec *all) {
     const ptrdiff_t ld = s->ld;
-    const vec limit = broadcast(s->limits.clip);
+    const struct way_back gate = way_back_of(form.gate, form.clip, s->limits.clip);
+    const struct way_back candidate = way_back_of(form.candidate, form.clip, s->limits.clip);
     FOR_EACH_UNIT(walk, column, tile, all) {
         const ptrdiff_t row = walk.row, unit = walk.unit;
         vec *sum = walk.z;
@@ -59,10 +60,9 @@ CLSTM_INLINE void gru_backward_units(const struct cell_backward *s, const struct
         const vec r = load(blocks), z = load(blocks + ld), q = load(blocks + 2 * ld), n = load(blocks + 3 * ld);
         const struct dh d = collect_dh(s, form, row, unit, *sum);
         const vec dz = d.dh * (load(s->h_prev + at) - n);
-        const vec dn = emit_dz(s, form, row, unit, 3,
-                               back_through(form.candidate, form.clip, n, d.dh * (broadcast(1) - z), limit));
-        emit_dz(s, form, row, unit, 1, back_through(form.gate, form.clip, z, dz, limit));
-        emit_dz(s, form, row, unit, 0, back_through(form.gate, form.clip, r, dn * q, limit));
+        const vec dn = emit_dz(s, form, row, unit, 3, back_through(candidate, n, d.dh * (broadcast(1) - z)));
+        emit_dz(s, form, row, unit, 1, back_through(gate, z, dz));
+        emit_dz(s, form, row, unit, 0, back_through(gate, r, dn * q));
         store(blocks + 2 * ld, dn * r);
         store(s->direct + at, fma_(d.dh, z, d.direct));
     }

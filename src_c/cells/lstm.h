@@ -37,10 +37,6 @@ CLSTM_INLINE vec peep(const real *peephole, const struct cell_form form, ptrdiff
     return form.peephole ? fma_(load(peephole + row * ld + unit), c, z) : z;
 }
 
-CLSTM_INLINE vec gate_of(const clstm_activation kind, const int clip, vec z, vec limit) {
-    return activated(kind, clip ? limited(z, limit) : z);
-}
-
 /* f by i, where it is no gate. */
 CLSTM_INLINE vec forget_of(const struct cell_form form, vec i) {
     return form.coupled ? broadcast(1) - i : broadcast(1);
@@ -97,7 +93,9 @@ CLSTM_INLINE void lstm_forward_units(const struct cell_forward *s, const struct 
 CLSTM_INLINE void lstm_backward_units(const struct cell_backward *s, const struct cell_form form, const int column,
                                       const struct tile *tile, vec *all) {
     const ptrdiff_t ld = s->ld;
-    const vec limit = broadcast(s->limits.clip), cell_limit = broadcast(s->limits.cell_clip);
+    const struct way_back gate = way_back_of(form.gate, form.clip, s->limits.clip);
+    const struct way_back candidate = way_back_of(form.candidate, form.clip, s->limits.clip);
+    const vec cell_limit = broadcast(s->limits.cell_clip);
     const int g_at = form.forget ? 2 : 1, o_at = g_at + 1;
     FOR_EACH_UNIT(walk, column, tile, all) {
         const ptrdiff_t row = walk.row, unit = walk.unit;
@@ -109,7 +107,7 @@ CLSTM_INLINE void lstm_backward_units(const struct cell_backward *s, const struc
         const vec c = form.zone_c || form.cell_clip ? next_c(i, f, g, c_prev) : load(s->c + at);
         const vec c_new = form.cell_clip ? limited(c, cell_limit) : c, q = activated(form.output, c_new);
         const struct dh d = collect_dh(s, form, row, unit, z[0]);
-        const vec dz_o = emit_dz(s, form, row, unit, o_at, back_through(form.gate, form.clip, o, d.dh * q, limit));
+        const vec dz_o = emit_dz(s, form, row, unit, o_at, back_through(gate, o, d.dh * q));
         const vec dc = load(s->dc + at);
         vec kept = broadcast(0), dc_new = dc;
         if (form.zone_c) {
@@ -120,11 +118,10 @@ CLSTM_INLINE void lstm_backward_units(const struct cell_backward *s, const struc
         if (form.peephole) dc_new = fma_(load(s->peephole + (form.peephole - 1) * ld + unit), dz_o, dc_new);
         if (form.cell_clip) dc_new = inside(dc_new, c, cell_limit);
         const vec di = form.coupled ? dc_new * (g - c_prev) : dc_new * g;
-        const vec dz_i = emit_dz(s, form, row, unit, 0, back_through(form.gate, form.clip, i, di, limit));
+        const vec dz_i = emit_dz(s, form, row, unit, 0, back_through(gate, i, di));
         vec dz_f = broadcast(0);
-        if (form.forget)
-            dz_f = emit_dz(s, form, row, unit, 1, back_through(form.gate, form.clip, f, dc_new * c_prev, limit));
-        emit_dz(s, form, row, unit, g_at, back_through(form.candidate, form.clip, g, dc_new * i, limit));
+        if (form.forget) dz_f = emit_dz(s, form, row, unit, 1, back_through(gate, f, dc_new * c_prev));
+        emit_dz(s, form, row, unit, g_at, back_through(candidate, g, dc_new * i));
         vec dc_prev = form.zone_c ? fma_(dc_new, f, kept) : dc_new * f;
         if (form.peephole) {
             real *sums = s->dpeephole + row * form.peephole * ld + unit;

@@ -6,7 +6,8 @@
 
 static int describe_rnn(const clstm_stack *stack, struct cell *cell) {
     *cell = (struct cell){.gates = 1, .form = {.blocks = 1}};
-    return !(stack->coupled || stack->no_forget || stack->peephole || stack->cell_clip > 0);
+    return !(stack->coupled || stack->no_forget || stack->peephole || stack->cell_clip > 0 || stack->gate_activation ||
+             stack->output_activation);
 }
 
 static void rnn_forward(const struct fused *fused, const struct tile *tile, void *all) {
@@ -16,7 +17,7 @@ static void rnn_forward(const struct fused *fused, const struct tile *tile, void
         const ptrdiff_t row = walk.row, unit = walk.unit;
         vec *z = walk.z;
         const vec limit = broadcast(s->limits.clip);
-        const vec h = activated(form.candidate, form.clip ? limited(*z, limit) : *z);
+        const vec h = gate_of(form.candidate, form.clip, *z, limit);
         if (s->blocks) store(s->blocks + row * s->ld + unit, h);
         emit_h(s, form, row, unit, h);
     }
@@ -25,12 +26,13 @@ static void rnn_forward(const struct fused *fused, const struct tile *tile, void
 static void rnn_backward(const struct fused *fused, const struct tile *tile, void *all) {
     const struct cell_backward *s = (const struct cell_backward *)fused;
     const struct cell_form form = s->form;
+    const struct way_back way = way_back_of(form.candidate, form.clip, s->limits.clip);
     FOR_EACH_UNIT(walk, 0, tile, all) {
         const ptrdiff_t row = walk.row, unit = walk.unit;
         vec *z = walk.z;
-        const vec limit = broadcast(s->limits.clip), h = load(s->blocks + row * s->ld + unit);
+        const vec h = load(s->blocks + row * s->ld + unit);
         const struct dh d = collect_dh(s, form, row, unit, *z);
-        emit_dz(s, form, row, unit, 0, back_through(form.candidate, form.clip, h, d.dh, limit));
+        emit_dz(s, form, row, unit, 0, back_through(way, h, d.dh));
         if (form.direct) store(s->direct + row * s->ld + unit, d.direct);
     }
 }

@@ -51,14 +51,31 @@ CLSTM_INLINE vec load_units(const real *row, ptrdiff_t unit, ptrdiff_t hidden) {
 
 CLSTM_INLINE vec limited(vec x, vec limit) { return min_(limit, max_(-limit, x)); }
 
+/* The activation of an argument that may be limited. */
+CLSTM_INLINE vec gate_of(const clstm_activation kind, const int clip, vec z, vec limit) {
+    return activated(kind, clip ? limited(z, limit) : z);
+}
+
 /* The derivative of limited() times d, by its argument. */
 CLSTM_INLINE vec inside(vec d, vec x, vec limit) { return masked(d, (x < limit) & (x > -limit)); }
 
-/* The derivative times d of the activation of a limited argument, by its value: activations are monotone, so that the
- * argument is inside if the value is. */
-CLSTM_INLINE vec back_through(const clstm_activation kind, const int clip, vec y, vec d, vec limit) {
-    d *= slope_at(kind, y);
-    return clip ? masked(d, (y < activated(kind, limit)) & (y > activated(kind, -limit))) : d;
+/* An activation whose argument may be limited, and the values that it has at the limits. */
+struct way_back {
+    clstm_activation kind;
+    int clip;
+    vec low, high;
+};
+
+CLSTM_INLINE struct way_back way_back_of(const clstm_activation kind, const int clip, real limit) {
+    struct way_back way = {.kind = kind, .clip = clip};
+    if (clip) way.low = activated(kind, broadcast(-limit)), way.high = activated(kind, broadcast(limit));
+    return way;
+}
+
+/* The derivative times d, by the value y: activations are monotone, so that the argument is inside if the value is. */
+CLSTM_INLINE vec back_through(const struct way_back way, vec y, vec d) {
+    d *= slope_at(way.kind, y);
+    return way.clip ? masked(d, (y < way.high) & (y > way.low)) : d;
 }
 
 /* A mask of zoneout, or its rate. */

@@ -22,12 +22,8 @@
 #include "../clstm.h"
 #include "../ground/real.h"
 
-enum {
-    MAX_TERMS = 8,
-    MAX_GATES = 4,
-    MAX_VECTORS = 6,
-    MAX_ROWS = 6
-}; /* terms of a sum; vectors of a panel; rows of a tile */
+enum { MAX_TERMS = 8, MAX_GATES = 4 };  /* of a sum; of a cell */
+enum { MAX_VECTORS = 6, MAX_ROWS = 6 }; /* of a panel; of a tile */
 
 /* Where `finish` finds the first sums of a gate that has two, behind the others. */
 enum { FIRST_SUMS = MAX_ROWS * MAX_VECTORS };

@@ -31,12 +31,12 @@ static inline struct place row_place(const struct shape *shape, const struct pla
     return place_of(kind, index, noise->seed, noise->rows ? noise->rows[n] : n, noise->first_step + t);
 }
 
-/* A mask for each of the rows [r0, r0 + n) at step s of a direction, `width` of ld elements. */
+/* A mask [ld] for each of the rows [r0, r0 + n): at step s of a direction, or of all its steps (EVERY_STEP). */
 static inline void draw_rows(const struct shape *shape, const struct plan *plan, clstm_noise_kind kind, ptrdiff_t index,
                              ptrdiff_t s, ptrdiff_t r0, ptrdiff_t n, real *to) {
     const double rate = noise_rate(shape->stack, kind);
     for (ptrdiff_t i = 0; i < n; i++, to += shape->ld) {
-        const ptrdiff_t t = s < 0 ? 0 : plan_time(plan, is_reverse(shape, index % shape->D), s, r0 + i);
+        const ptrdiff_t t = s == EVERY_STEP ? 0 : plan_time(plan, is_reverse(shape, index % shape->D), s, r0 + i);
         draw(shape->kernels, to, shape->H, kind, rate, row_place(shape, plan, kind, index, r0 + i, t));
         memset(to + shape->H, 0, (size_t)(shape->ld - shape->H) * sizeof(real));
     }

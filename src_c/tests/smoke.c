@@ -450,6 +450,15 @@ static void check_statuses(void) {
     EXPECT(in.stack.cell, CLSTM_GRU, CLSTM_BAD_OPTION);
     EXPECT(in.stack.cell, CLSTM_RNN, CLSTM_BAD_OPTION);
     in.stack.peephole = 0;
+    in.stack.cell = CLSTM_GRU;
+    EXPECT(in.stack.output_activation, CLSTM_RELU, CLSTM_BAD_OPTION);
+    EXPECT(in.stack.zoneout_c, 0.5, CLSTM_BAD_OPTION);
+    in.stack.cell = CLSTM_RNN;
+    EXPECT(in.stack.gate_activation, CLSTM_SIGMOID, CLSTM_BAD_OPTION);
+    EXPECT(in.stack.dropout, 1, CLSTM_BAD_OPTION);
+    EXPECT(in.stack.input_noise, -1, CLSTM_BAD_OPTION);
+    in.stack.cell = CLSTM_LSTM;
+    EXPECT(in.stack.go_backwards, in.stack.directions == 2, CLSTM_BAD_OPTION);
     EXPECT(runtime.backend, (clstm_backend)9, CLSTM_BAD_OPTION);
     const clstm_status directions = (in.stack.directions = 3, status_of(&in, &runtime));
     CHECK(directions == CLSTM_BAD_SIZE || directions == CLSTM_BAD_OPTION, "directions = 3 gives %d", directions);
