@@ -10,7 +10,7 @@ from . import _arrays
 from .gru import GRU
 from .layer import Tape, look
 from .lstm import LSTM
-from .recurrent import _Recurrent, refuse
+from .recurrent import _Recurrent
 from .rnn import RNN
 
 if TYPE_CHECKING:
@@ -246,24 +246,7 @@ class LSTMCell(RecurrentCell):
         dtype: DTypeLike = "float32",
         rng: int | np.random.Generator | None = None,
     ) -> None:
-        options = {
-            "peephole": peephole,
-            "coupled": coupled,
-            "forget_gate": forget_gate,
-            "clip": clip,
-            "cell_clip": cell_clip,
-            "gradient_clip": gradient_clip,
-            "gate_activation": gate_activation,
-            "candidate_activation": candidate_activation,
-            "output_activation": output_activation,
-            "input_dropout": input_dropout,
-            "recurrent_dropout": recurrent_dropout,
-            "weight_drop": weight_drop,
-            "zoneout_h": zoneout_h,
-            "zoneout_c": zoneout_c,
-            "input_noise": input_noise,
-        }
-        self._start(input_size, hidden_size, 1, False, bias, options, init, dtype, rng)
+        self._start(locals())
 
 
 class GRUCell(RecurrentCell):
@@ -324,19 +307,7 @@ class GRUCell(RecurrentCell):
         rng: int | np.random.Generator | None = None,
         **refused: Any,
     ) -> None:
-        refuse(self, refused)
-        options = {
-            "clip": clip,
-            "gradient_clip": gradient_clip,
-            "gate_activation": gate_activation,
-            "candidate_activation": candidate_activation,
-            "input_dropout": input_dropout,
-            "recurrent_dropout": recurrent_dropout,
-            "weight_drop": weight_drop,
-            "zoneout_h": zoneout_h,
-            "input_noise": input_noise,
-        }
-        self._start(input_size, hidden_size, 1, False, bias, options, init, dtype, rng)
+        self._start(locals())
 
 
 class RNNCell(RecurrentCell):
@@ -392,15 +363,4 @@ class RNNCell(RecurrentCell):
         rng: int | np.random.Generator | None = None,
         **refused: Any,
     ) -> None:
-        refuse(self, refused)
-        options = {
-            "activation": activation,
-            "clip": clip,
-            "gradient_clip": gradient_clip,
-            "input_dropout": input_dropout,
-            "recurrent_dropout": recurrent_dropout,
-            "weight_drop": weight_drop,
-            "zoneout_h": zoneout_h,
-            "input_noise": input_noise,
-        }
-        self._start(input_size, hidden_size, 1, False, bias, options, init, dtype, rng)
+        self._start(locals())

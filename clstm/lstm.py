@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 def gates_of(options):
     """The blocks of the weight matrices; i g o where f is no gate."""
+    if options["coupled"] and not options["forget_gate"]:
+        raise _arrays.wrong(ValueError, "coupled", "False, because forget_gate=False leaves nothing to couple", True)
     return ("i", "g", "o") if options["coupled"] or not options["forget_gate"] else ("i", "f", "g", "o")
 
 
@@ -26,8 +28,6 @@ def extra_shapes(options, H):
 
 def core_options(options):
     """The options by the names of the core."""
-    if options["coupled"] and not options["forget_gate"]:
-        raise _arrays.wrong(ValueError, "coupled", "False, because forget_gate=False leaves nothing to couple", True)
     return {
         "peephole": options["peephole"],
         "coupled": options["coupled"],
@@ -198,26 +198,7 @@ class LSTM(RecurrentLayer):
         dtype: DTypeLike = "float32",
         rng: int | np.random.Generator | None = None,
     ) -> None:
-        options = {
-            "peephole": peephole,
-            "coupled": coupled,
-            "forget_gate": forget_gate,
-            "clip": clip,
-            "cell_clip": cell_clip,
-            "gradient_clip": gradient_clip,
-            "gate_activation": gate_activation,
-            "candidate_activation": candidate_activation,
-            "output_activation": output_activation,
-            "go_backwards": go_backwards,
-            "dropout": dropout,
-            "input_dropout": input_dropout,
-            "recurrent_dropout": recurrent_dropout,
-            "weight_drop": weight_drop,
-            "zoneout_h": zoneout_h,
-            "zoneout_c": zoneout_c,
-            "input_noise": input_noise,
-        }
-        self._start(input_size, hidden_size, num_layers, bidirectional, bias, options, init, dtype, rng)
+        self._start(locals())
 
     def _derived(self, arrays, valid):
         """With f where it is no gate."""

@@ -83,3 +83,61 @@ def noise_of(value: Any) -> Noise:
     if value is None:
         return Noise(int.from_bytes(os.urandom(8), "little"))
     return value if isinstance(value, Noise) else Noise(_arrays.whole("noise", value, SEEDS))
+
+
+class Drawn:
+    """What the core draws for a layer, for some rows and steps."""
+
+    def __init__(self, layer: Any, N: int, T: int, noise: Noise) -> None:
+        self.layer = layer
+        self.seed, rows, first = noise.core(N)
+        self.rows = range(N) if rows is None else rows.tolist()
+        self.steps = range(first, first + T)
+
+    def one(self, kind: str, index: int, row: int, step: int, n: int) -> np.ndarray:
+        """(n,)"""
+        mask = np.empty(n, self.layer.dtype)
+        self.layer._core.noise(kind, index, self.seed, row, step, mask)
+        return mask
+
+    def each(self, kind: str, index: int, n: int) -> np.ndarray:
+        """Of each step: (N, T, n)"""
+        return np.array([[self.one(kind, index, row, step, n) for step in self.steps] for row in self.rows])
+
+    def once(self, kind: str, index: int, n: int) -> np.ndarray:
+        """For all steps: (N, n)"""
+        return np.array([self.one(kind, index, row, 0, n) for row in self.rows])
+
+    def matrix(self, kind: str, index: int, rows: int, n: int) -> np.ndarray:
+        """Of a weight matrix: (rows, n)"""
+        return np.array([self.one(kind, index, row, 0, n) for row in range(rows)])
+
+    def input(self, k: int, n: int, options: dict[str, Any]) -> np.ndarray:
+        """By which the input of layer k is multiplied: (N, T, n)"""
+        mask = np.ones((len(self.rows), len(self.steps), n), self.layer.dtype)
+        if options["input_dropout"]:
+            mask *= self.once("input", k, n)[:, np.newaxis]
+        if options["dropout"] and k:
+            mask *= self.each("dropout", k, n)
+        return mask
+
+
+def masks_of(layer: Any, N: int, T: int, noise: Noise) -> dict[str, Any]:
+    """What is random in `forward` of a recurrent layer: see its `masks`."""
+    options, H, drawn, found = layer._options, layer.hidden_size, Drawn(layer, N, T, noise), {}
+    if options["input_noise"]:
+        found["added"] = drawn.each("added", 0, layer.input_size)
+    if options["input_dropout"] or options["dropout"]:
+        widths = [layer.input_size] + [layer._directions * H] * (layer.num_layers - 1)
+        found["input"] = [drawn.input(k, n, options) for k, n in enumerate(widths)]
+    G = len(layer._kind.gates(options))
+    draws = {
+        "recurrent": ("recurrent_dropout", lambda k: drawn.once("recurrent", k, H)),
+        "weight": ("weight_drop", lambda k: drawn.matrix("weight", k, G * H, H)),
+        "zone_h": ("zoneout_h", lambda k: drawn.each("zone_h", k, H)),
+        "zone_c": ("zoneout_c", lambda k: drawn.each("zone_c", k, H)),
+    }
+    for name, (option, draw) in draws.items():
+        if options.get(option):
+            found[name] = [draw(k) for k in range(layer._states)]
+    return found

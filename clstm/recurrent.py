@@ -12,9 +12,9 @@ import numpy as np
 
 from . import _arrays, _core, init
 from .embedding import Vectors
-from .layer import Tape, _DrawnLayer, kind_of, look
+from .layer import Tape, _DrawnLayer, look
 from .noise import OPTIONS as NOISE_OPTIONS
-from .noise import Noise, noise_of
+from .noise import Noise, masks_of, noise_of
 from .stream import Stream
 from .trace import Trace
 
@@ -47,24 +47,26 @@ class _Recurrent(_DrawnLayer):
     bias: bool
     _positional = ("input_size", "hidden_size")
 
-    def _start(self, input_size, hidden_size, num_layers, bidirectional, bias, options, init_, dtype, rng):
-        """Checks everything and completes the construction."""
-        self.input_size = _arrays.size("input_size", input_size)
-        self.hidden_size = _arrays.size("hidden_size", hidden_size)
-        self.num_layers = _arrays.size("num_layers", num_layers)
-        self.bidirectional = _arrays.flag("bidirectional", bidirectional)
-        self.bias = _arrays.flag("bias", bias)
+    def _start(self, arguments):
+        """Checks everything and completes the construction, from the local variables of `__init__`."""
+        refuse(type(self), arguments.get("refused", {}))
+        self.input_size = _arrays.size("input_size", arguments["input_size"])
+        self.hidden_size = _arrays.size("hidden_size", arguments["hidden_size"])
+        self.num_layers = _arrays.size("num_layers", arguments.get("num_layers", 1))
+        self.bidirectional = _arrays.flag("bidirectional", arguments.get("bidirectional", False))
+        self.bias = _arrays.flag("bias", arguments["bias"])
+        options = {name: arguments[name] for name in self._kind.options if name in arguments}
         self._options = checked_options(type(self), options)
         vars(self).update(self._options)
         if self.bidirectional and self.go_backwards:
             raise _arrays.wrong(ValueError, "go_backwards", "False, because bidirectional=True goes both ways", True)
-        self.dtype = _arrays.dtype(dtype)
+        self.dtype = _arrays.dtype(arguments["dtype"])
         self._directions = 2 if self.bidirectional else 1
         self._states = self.num_layers * self._directions
         self.output_size = self._directions * self.hidden_size
         names = dict.fromkeys(init.base_of(name) for name, _ in self._named_shapes())
-        self._init = init.checked(init_, tuple(names), self._kind.gates(self._options))
-        super().__init__(dtype, rng)
+        self._init = init.checked(arguments["init"], tuple(names), self._kind.gates(self._options))
+        super().__init__(self.dtype, arguments["rng"])
         description = {
             "cell": self._kind.name,
             "dtype": self.dtype.name,
@@ -379,43 +381,7 @@ class RecurrentLayer(_Recurrent):
         >>> gru.masks(1, 5, noise=7)["recurrent"][0]
         array([[2., 0., 0., 2.]], dtype=float32)
         """
-        seed, rows, first = noise_of(noise).core(_arrays.size("N", N))
-        rows = range(N) if rows is None else rows.tolist()
-        steps = range(first, first + _arrays.size("T", T))
-        widths = [self.input_size] + [self._directions * self.hidden_size] * (self.num_layers - 1)
-
-        def drawn(kind, index, row, step, n):
-            mask = np.empty(n, self.dtype)
-            self._core.noise(kind, index, seed, row, step, mask)
-            return mask
-
-        def each(kind, index, n):
-            return np.array([[drawn(kind, index, row, step, n) for step in steps] for row in rows])
-
-        def once(kind, index, n, of=rows):
-            return np.array([drawn(kind, index, row, 0, n) for row in of])
-
-        H, options, found = self.hidden_size, self._options, {}
-        if options["input_noise"]:
-            found["added"] = each("added", 0, self.input_size)
-        if options["input_dropout"] or options["dropout"]:
-            found["input"] = [
-                (once("input", k, n)[:, np.newaxis] if options["input_dropout"] else 1)
-                * (each("dropout", k, n) if options["dropout"] and k else 1)
-                * np.ones((N, T, n), self.dtype)
-                for k, n in enumerate(widths)
-            ]
-        G = len(self._kind.gates(options))
-        draws = {
-            "recurrent": ("recurrent_dropout", lambda k: once("recurrent", k, H)),
-            "weight": ("weight_drop", lambda k: once("weight", k, H, range(G * H))),
-            "zone_h": ("zoneout_h", lambda k: each("zone_h", k, H)),
-            "zone_c": ("zoneout_c", lambda k: each("zone_c", k, H)),
-        }
-        for name, (option, draw) in draws.items():
-            if options.get(option):
-                found[name] = [draw(k) for k in range(self._states)]
-        return found
+        return masks_of(self, _arrays.size("N", N), _arrays.size("T", T), noise_of(noise))
 
     def stream(self, batch: int = 1) -> Stream:
         """A stream of this layer, which takes one step at a time.
@@ -469,8 +435,8 @@ def refuse(cls, options):
     """Raises for options that the kind of a layer does not have, by the name of both."""
     for name, value in options.items():
         if name in LSTM_ONLY:
-            raise ValueError(f"{name}: expected a layer that has it, an LSTM, got {name}={value!r} for {kind_of(cls)}")
-        raise TypeError(f"{kind_of(cls)} got an unexpected argument {name!r}")
+            raise ValueError(f"{name}: expected a layer that has it, an LSTM, got {name}={value!r} for {cls.__name__}")
+        raise TypeError(f"{cls.__name__} got an unexpected argument {name!r}")
 
 
 LSTM_ONLY = ("peephole", "coupled", "forget_gate", "cell_clip", "output_activation", "zoneout_c")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from . import _arrays, noise
-from .recurrent import Kind, RecurrentLayer, refuse
+from .recurrent import Kind, RecurrentLayer
 
 if TYPE_CHECKING:
     import numpy as np
@@ -142,17 +142,4 @@ class RNN(RecurrentLayer):
         rng: int | np.random.Generator | None = None,
         **refused: Any,
     ) -> None:
-        refuse(self, refused)
-        options = {
-            "activation": activation,
-            "clip": clip,
-            "gradient_clip": gradient_clip,
-            "go_backwards": go_backwards,
-            "dropout": dropout,
-            "input_dropout": input_dropout,
-            "recurrent_dropout": recurrent_dropout,
-            "weight_drop": weight_drop,
-            "zoneout_h": zoneout_h,
-            "input_noise": input_noise,
-        }
-        self._start(input_size, hidden_size, num_layers, bidirectional, bias, options, init, dtype, rng)
+        self._start(locals())
