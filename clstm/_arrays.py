@@ -53,6 +53,11 @@ def whole(name: str, value: Any, end: int) -> int:
     return value
 
 
+def size_or_0(name: str, value: Any) -> int:
+    """A size, or 0 for none."""
+    return 0 if type(value) is int and value == 0 else size(name, value)
+
+
 def flag(name: str, value: Any) -> bool:
     """True or False."""
     if not isinstance(value, (bool, np.bool_)):
@@ -272,13 +277,13 @@ def pair(name: str, value: Any) -> list | tuple:
     return members
 
 
-def state(name: str, value: Any, dtype: np.dtype, shape: tuple[int, ...]) -> tuple[np.ndarray | None, ...]:
-    """(h, c), each contiguous of one shape; None, or a member that is None, stays None."""
+def state(name: str, value: Any, dtype: np.dtype, shapes: Sequence[tuple[int, ...]]) -> tuple[np.ndarray | None, ...]:
+    """(h, c), each contiguous of its shape; None, or a member that is None, stays None."""
     if value is None:
         return None, None
     return tuple(
         None if member is None else of_shape(f"{name}[{k}]", member, dtype, shape)
-        for k, member in enumerate(pair(name, value))
+        for k, (member, shape) in enumerate(zip(pair(name, value), shapes, strict=True))
     )
 
 

@@ -106,6 +106,9 @@ cdef extern from "clstm.h" nogil:
         int peephole
         int coupled
         int no_forget
+        ptrdiff_t projection_size
+        int layer_norm
+        int reset_before
         int go_backwards
         double dropout
         double input_dropout
@@ -134,6 +137,11 @@ cdef extern from "clstm.h" nogil:
         const void *b
         const void *b_hn
         const void *peephole
+        const void *w_hr
+        const void *gain_ih
+        const void *gain_hh
+        const void *gain_c
+        const void *bias_c
 
     ctypedef struct clstm_gradients:
         void *w_ih
@@ -141,6 +149,11 @@ cdef extern from "clstm.h" nogil:
         void *b
         void *b_hn
         void *peephole
+        void *w_hr
+        void *gain_ih
+        void *gain_hh
+        void *gain_c
+        void *bias_c
 
     ctypedef struct clstm_state:
         void *h

@@ -12,14 +12,14 @@ cdef class StackTape:
 
 
 cdef enum:
-    MEMBERS = 5  # of clstm_weights and clstm_gradients: w_ih, w_hh, b, b_hn, peephole
+    MEMBERS = 10  # of clstm_weights and clstm_gradients
 
 
 @cython.final
 cdef class Stack:
     """A stack of recurrent layers: its sizes and options, which say where each parameter stands in one flat buffer.
 
-    The order is w_ih, w_hh, b, b_hn, peephole (those that there are) of each layer and direction, index l D + d.
+    The order is that of clstm_weights (those that there are) of each layer and direction, index l D + d.
     """
 
     cdef clstm_stack stack
@@ -27,6 +27,7 @@ cdef class Stack:
     cdef object dtype, description
     cdef bint bias, has_c
     cdef int gates
+    cdef Py_ssize_t size_h  # elements of h: the projection size, or the hidden size
     cdef readonly Py_ssize_t parameters
     cdef Py_ssize_t first[MEMBERS]  # elements of each member in the first layer, and in those above it
     cdef Py_ssize_t upper[MEMBERS]
@@ -55,6 +56,9 @@ cdef class Stack:
         self.stack.peephole = options.pop("peephole", False)
         self.stack.coupled = options.pop("coupled", False)
         self.stack.no_forget = options.pop("no_forget", False)
+        self.stack.projection_size = options.pop("projection_size", 0)
+        self.stack.layer_norm = options.pop("layer_norm", False)
+        self.stack.reset_before = options.pop("reset_before", False)
         self.stack.go_backwards = options.pop("go_backwards", False)
         self.stack.dropout = options.pop("dropout", 0)
         self.stack.input_dropout = options.pop("input_dropout", 0)
@@ -66,12 +70,13 @@ cdef class Stack:
         if options:
             raise ValueError(f"unknown options: {', '.join(options)}")
         self.has_c = self.stack.cell == CLSTM_LSTM
+        self.size_h = self.stack.projection_size or self.stack.hidden_size
         self.gates = {
             CLSTM_LSTM: 3 if self.stack.coupled or self.stack.no_forget else 4, CLSTM_GRU: 3, CLSTM_RNN: 1,
         }[self.stack.cell]
         directions = <object>self.stack.directions
         first = self.counts_of(self.stack.input_size)
-        upper = self.counts_of(directions * self.stack.hidden_size)
+        upper = self.counts_of(directions * self.size_h)
         self.parameters = directions * (sum(first) + (self.stack.num_layers - 1) * sum(upper))
         for j in range(MEMBERS):
             self.first[j], self.upper[j] = first[j], upper[j]
@@ -86,11 +91,15 @@ cdef class Stack:
     cdef tuple counts_of(self, object width):
         """Elements of the parameters of one layer and direction, by the size of its input; as Python integers, which do
         not overflow."""
-        H = <object>self.stack.hidden_size
+        H, R, P = <object>self.stack.hidden_size, <object>self.size_h, <object>self.stack.projection_size
         rows = self.gates * H
-        second = self.bias and self.stack.cell == CLSTM_GRU
+        second = self.bias and self.stack.cell == CLSTM_GRU and not self.stack.reset_before
         peepholes = (self.gates - 1) * self.stack.peephole
-        return rows * width, rows * H, rows * self.bias, H * second, H * peepholes
+        norm = self.stack.layer_norm
+        return (
+            rows * width, rows * R, rows * self.bias, H * second, H * peepholes, P * H,
+            rows * norm, rows * norm, H * norm, H * norm,
+        )
 
     cdef Py_ssize_t *counts(self, Py_ssize_t k) noexcept nogil:
         """The same of the layer and direction with index k."""
@@ -143,11 +152,11 @@ cdef class Stack:
         return grads
 
     cdef clstm_state state(self, object h, object c, Py_ssize_t N, bint write) except *:
-        """h and c (L D, N, H), each an array or None; c is None where the cell has none."""
-        cdef Py_ssize_t size = self.count() * N * self.stack.hidden_size
+        """h (L D, N, R) and c (L D, N, H), each an array or None; c is None where the cell has none."""
+        cdef Py_ssize_t rows = self.count() * N
         cdef clstm_state state
-        state.h = block(h, "h", self.kind, size, write)
-        state.c = block(c, "c", self.kind, size, write)
+        state.h = block(h, "h", self.kind, rows * self.size_h, write)
+        state.c = block(c, "c", self.kind, rows * self.stack.hidden_size, write)
         return state
 
     cdef clstm_stack_bytes sizes(self, clstm_runtime runtime, clstm_batch batch) except *:
@@ -185,7 +194,7 @@ cdef class Stack:
             batch.noise = &noise_
         cdef clstm_sequence x_ = self.input(x, "x", batch)
         cdef clstm_sequence y_ = sequence(
-            y, "y", self.kind, batch, self.stack.directions * self.stack.hidden_size, True)
+            y, "y", self.kind, batch, self.stack.directions * self.size_h, True)
         cdef clstm_state initial = self.state(h0, c0, batch.N, False), final = self.state(h, c, batch.N, True)
         cdef clstm_stack_bytes sizes = self.sizes(runtime, batch)
         cdef Scratch scratch = self.take_scratch(sizes.forward if keep else sizes.infer)
@@ -223,7 +232,7 @@ cdef class Stack:
         cdef clstm_sequence x_ = self.input(x, "x", tape.batch)
         cdef clstm_sequence dx_ = self.input(dx, "dx", tape.batch, True)
         cdef clstm_sequence dy_ = sequence(
-            dy, "dy", self.kind, tape.batch, self.stack.directions * self.stack.hidden_size)
+            dy, "dy", self.kind, tape.batch, self.stack.directions * self.size_h)
         cdef clstm_state final = self.state(dh, dc, tape.batch.N, False)
         cdef clstm_state initial = self.state(dh0, dc0, tape.batch.N, True)
         cdef Scratch scratch = self.take_scratch(self.sizes(tape.runtime, tape.batch).backward)
@@ -257,14 +266,14 @@ cdef class Stack:
         return memory(size)
 
     def read_tape(self, StackTape tape not None, Py_ssize_t index, list gates not None, c, h):
-        """Writes the gates and states, (N, T, H) each or None, of one layer and direction."""
+        """Writes the gates and states, (N, T, H) or for h (N, T, R), each or None, of one layer and direction."""
         if tape.stack is not self:
             raise ValueError("tape: it is of another stack")
-        cdef Py_ssize_t size = tape.batch.N * tape.batch.T * self.stack.hidden_size, k
+        cdef Py_ssize_t steps = tape.batch.N * tape.batch.T, size = steps * self.stack.hidden_size, k
         cdef clstm_trace trace
         for k in range(4):
             trace.gates[k] = block(gates[k], "gates", self.kind, size, True) if k < len(gates) else NULL
-        trace.c, trace.h = block(c, "c", self.kind, size, True), block(h, "h", self.kind, size, True)
+        trace.c, trace.h = block(c, "c", self.kind, size, True), block(h, "h", self.kind, steps * self.size_h, True)
         cdef void *tape_ = aligned(tape.memory)
         cdef clstm_status status
         with nogil:
@@ -279,8 +288,9 @@ cdef class Stack:
 
     cdef double weight_bytes(self) noexcept nogil:
         """What a step of all layers reads, for one direction."""
-        cdef double H = self.stack.hidden_size, width = self.stack.input_size + (2 * self.stack.num_layers - 1) * H
-        return self.gates * H * width * itemsize_of(self.kind)
+        cdef double H = self.stack.hidden_size, L = self.stack.num_layers
+        cdef double width = self.stack.input_size + (2 * L - 1) * self.size_h
+        return (self.gates * width + L * self.stack.projection_size) * H * itemsize_of(self.kind)
 
     cdef Scratch take_scratch(self, size_t size):
         """The spare one if it is there, large enough and not much too large, otherwise a new one."""
@@ -303,15 +313,15 @@ cdef class Stack:
         The GIL is kept for short steps, see (d): here packing the weights costs as much as using them for ten rows.
         """
         cdef Rows x_ = rows(x, self.kind, self.stack.input_size)
-        cdef Py_ssize_t N = x_.count, H = self.stack.hidden_size
+        cdef Py_ssize_t N = x_.count
         cdef clstm_state initial, final
         initial.h = initial.c = NULL
         if x_.data == NULL or x_.ndim != 2 or not (state is None or self.state_fits(state, N, False, &initial)):
             return None
         if out is None:
-            out = empty((N, H), self.dtype)
+            out = empty((N, self.size_h), self.dtype)
             if self.has_c:
-                out = out, empty((N, H), self.dtype)
+                out = out, empty((N, self.stack.hidden_size), self.dtype)
         if not self.state_fits(out, N, True, &final):
             return None
         cdef clstm_runtime runtime = current()
@@ -333,17 +343,17 @@ cdef class Stack:
         return out
 
     cdef bint state_fits(self, object state, Py_ssize_t N, bint write, clstm_state *found) noexcept:
-        """Whether a state, (h, c) or h alone, is of arrays (N, H) that the core can use as they are; and where."""
-        cdef Py_ssize_t H = self.stack.hidden_size
+        """Whether a state, (h, c) or h alone, is of arrays that the core can use as they are; and where."""
+        cdef Py_ssize_t R = self.size_h, item = itemsize_of(self.kind)
         found.c = NULL
         if not self.has_c:
-            return block_fits(state, self.kind, N, H, write, &found.h)
+            return block_fits(state, self.kind, N, R, write, &found.h)
         if not (type(state) is tuple and len(<tuple>state) == 2):
             return False
         return (
-            block_fits((<tuple>state)[0], self.kind, N, H, write, &found.h)
-            and block_fits((<tuple>state)[1], self.kind, N, H, write, &found.c)
-            and not (write and overlap(found.h, found.c, N * H * itemsize_of(self.kind)))
+            block_fits((<tuple>state)[0], self.kind, N, R, write, &found.h)
+            and block_fits((<tuple>state)[1], self.kind, N, self.stack.hidden_size, write, &found.c)
+            and not (write and overlap(found.h, found.c, N * R * item, N * self.stack.hidden_size * item))
         )
 
 
@@ -351,7 +361,7 @@ cdef clstm_activation activation_of(str name) except *:
     return <clstm_activation><int>ACTIVATIONS.index(name)
 
 
-cdef bint overlap(const void *a, const void *b, Py_ssize_t size) noexcept:
-    """Whether two blocks of as many bytes have one in common."""
+cdef bint overlap(const void *a, const void *b, Py_ssize_t size_a, Py_ssize_t size_b) noexcept:
+    """Whether two blocks of so many bytes have one in common."""
     cdef Py_ssize_t distance = <const char *>a - <const char *>b
-    return -size < distance < size
+    return -size_a < distance < size_b

@@ -11,10 +11,10 @@ cdef class StackStream:
     cdef Stack stack
     cdef object memory
     cdef void *stream
-    cdef Py_ssize_t N, I, H
+    cdef Py_ssize_t N, I, R
     cdef Kind kind
     cdef bint short_step
-    cdef object y, y_row  # (N, H), and for one row the same memory as (H,)
+    cdef object y, y_row  # (N, R), and for one row the same memory as (R,)
     cdef void *y_data
 
     def __cinit__(self, Stack stack not None, flat, Py_ssize_t N, y):
@@ -22,11 +22,11 @@ cdef class StackStream:
         cdef size_t size
         check(clstm_stream_size(&runtime, &stack.stack, N, &size))
         self.stack, self.kind = stack, stack.kind
-        self.N, self.I, self.H = N, stack.stack.input_size, stack.stack.hidden_size
+        self.N, self.I, self.R = N, stack.stack.input_size, stack.size_h
         # For one row, a megabyte of weights takes ten microseconds, see (d); for more there is more to compute
         self.short_step = stack.weight_bytes() * (N + 1) / 2 < 1 << 20
         self.y, self.y_row = y, y[0] if N == 1 else None
-        self.y_data = block(y, "y", self.kind, N * self.H, True)
+        self.y_data = block(y, "y", self.kind, N * self.R, True)
         self.memory = memory(size)
         self.stream = aligned(self.memory)
         cdef clstm_weights *weights = stack.weights(flat)
@@ -42,11 +42,11 @@ cdef class StackStream:
         if x_.data == NULL or x_.count != self.N:
             return None
         cdef void *y_ = self.y_data
-        cdef Py_ssize_t stride = self.H
+        cdef Py_ssize_t stride = self.R
         if out is None:
             out = self.y if x_.ndim == 2 else self.y_row
         else:
-            out_ = rows(out, self.kind, self.H, True)
+            out_ = rows(out, self.kind, self.R, True)
             if out_.data == NULL or out_.count != self.N or out_.ndim != x_.ndim:
                 return None
             y_, stride = out_.data, out_.stride

@@ -46,7 +46,7 @@ class RecurrentCell(_Recurrent):
         """x (N, 1, I), (h, c) and no lengths as the core takes them."""
         x = _arrays.steps("x", x, self.dtype, self.input_size, axes="N")
         _arrays.absent("lengths", lengths, "x has no time axis")
-        return x[:, None], self._members("state", state, (x.shape[0], self.hidden_size)), None
+        return x[:, None], self._members("state", state, x.shape[0]), None
 
     def __call__(
         self,
@@ -88,15 +88,16 @@ class RecurrentCell(_Recurrent):
         """The same for arguments that do not fit as they are, or not at all."""
         x = _arrays.steps("x", x, self.dtype, self.input_size, axes="N")
         _arrays.absent("lengths", lengths, "x has no time axis")
-        shape = (x.shape[0], self.hidden_size)
-        state = self._members("state", state, shape)
-        state = state if len(self._kind.states) == 2 else state[0]
+        shapes = self._state_shapes(x.shape[0])
+        state = self._members("state", state, x.shape[0])
+        state = state if len(shapes) == 2 else state[0]
         if out is None:
             return self._core.step(self._flat, x, state, None)
-        if len(self._kind.states) == 1:
-            self._core.step(self._flat, x, state, np.asarray(_arrays.output("out", out, self.dtype, shape)))
+        if len(shapes) == 1:
+            self._core.step(self._flat, x, state, np.asarray(_arrays.output("out", out, self.dtype, shapes[0])))
             return out
-        h, c = (_arrays.output(f"out[{k}]", part, self.dtype, shape) for k, part in enumerate(_arrays.pair("out", out)))
+        pair = _arrays.pair("out", out)
+        h, c = (_arrays.output(f"out[{k}]", pair[k], self.dtype, shape) for k, shape in enumerate(shapes))
         if np.may_share_memory(h, c):
             raise _arrays.wrong(ValueError, "out", "two arrays that do not overlap", "arrays that do")
         self._core.step(self._flat, x, state, (np.asarray(h), np.asarray(c)))
@@ -170,12 +171,12 @@ class RecurrentCell(_Recurrent):
         grads : dict of ndarray
         """
         saved = look(tape, self)
-        shape = (saved[0].shape[0], self.hidden_size)
+        N = saved[0].shape[0]
         if dy is not None:
-            dy = _arrays.of_shape("dy", dy, self.dtype, shape)[:, None]
+            dy = _arrays.of_shape("dy", dy, self.dtype, (N, self.output_size))[:, None]
         elif dstate is None:
             raise _arrays.wrong(TypeError, "dy", "an array, or None if dstate is given", "None")
-        dstate = self._members("dstate", dstate, shape)
+        dstate = self._members("dstate", dstate, N)
         grads = self._gradients(grads)
         dx, dh, dc = self._run_back(tape, saved, dy, dstate, grads, need_dx)
         return None if dx is None else dx[:, 0], self._state(dh[0], None if dc is None else dc[0]), grads
@@ -232,6 +233,8 @@ class LSTMCell(RecurrentCell):
         forget_gate: bool = True,
         clip: float | None = None,
         cell_clip: float | None = None,
+        proj_size: int = 0,
+        layer_norm: bool = False,
         gradient_clip: float | None = None,
         gate_activation: str = "sigmoid",
         candidate_activation: str = "tanh",
@@ -258,7 +261,7 @@ class GRUCell(RecurrentCell):
         I and H.
     bias : bool, default True
         Whether there are biases.
-    clip, gradient_clip, gate_activation, candidate_activation
+    reset_after, clip, gradient_clip, gate_activation, candidate_activation
         As in `GRU`.
     input_dropout, recurrent_dropout, weight_drop, zoneout_h, input_noise
         As in `GRU`; they are at work in `forward` alone.
@@ -293,6 +296,7 @@ class GRUCell(RecurrentCell):
         hidden_size: int,
         *,
         bias: bool = True,
+        reset_after: bool = True,
         clip: float | None = None,
         gradient_clip: float | None = None,
         gate_activation: str = "sigmoid",

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 def core_options(options):
     """The options by the names of the core."""
     return {
+        "reset_before": not options["reset_after"],
         **{name: options[name] or 0 for name in ("clip", "gradient_clip")},
         **{name: options[name] for name in ("gate_activation", "candidate_activation")},
     }
@@ -26,6 +27,7 @@ KIND = Kind(
     name="gru",
     states=("h",),
     options={
+        "reset_after": _arrays.flag,
         "clip": _arrays.limit,
         "gradient_clip": _arrays.limit,
         "gate_activation": _arrays.activation,
@@ -34,8 +36,8 @@ KIND = Kind(
         **noise.OPTIONS,
     },
     gates=lambda options: ("r", "z", "n"),
-    blocks=("r", "z", "", "n"),
-    extra_shapes=lambda options, H: {"bias_hn": (H,)} if options["bias"] else {},
+    blocks=lambda options: ("r", "z", "", "n") if options["reset_after"] else ("r", "z", "n"),
+    extra_shapes=lambda options, H: {"bias_hn": (H,)} if options["bias"] and options["reset_after"] else {},
     core=core_options,
 )
 
@@ -143,6 +145,7 @@ class GRU(RecurrentLayer):
         num_layers: int = 1,
         bidirectional: bool = False,
         bias: bool = True,
+        reset_after: bool = True,
         clip: float | None = None,
         gradient_clip: float | None = None,
         gate_activation: str = "sigmoid",

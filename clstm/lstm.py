@@ -19,11 +19,22 @@ def gates_of(options):
     """The blocks of the weight matrices; i g o where f is no gate."""
     if options["coupled"] and not options["forget_gate"]:
         raise _arrays.wrong(ValueError, "coupled", "False, because forget_gate=False leaves nothing to couple", True)
+    if options["layer_norm"] and not options["forget_gate"]:
+        expected = "False, because forget_gate=False is the cell of 1997, which nobody has normalised"
+        raise _arrays.wrong(ValueError, "layer_norm", expected, True)
     return ("i", "g", "o") if options["coupled"] or not options["forget_gate"] else ("i", "f", "g", "o")
 
 
 def extra_shapes(options, H):
-    return {"peephole": (len(gates_of(options)) - 1, H)} if options["peephole"] else {}
+    """The parameters that only some LSTMs have, in the order of the core."""
+    gates, shapes = len(gates_of(options)), {}
+    if options["peephole"]:
+        shapes["peephole"] = (gates - 1, H)
+    if options["proj_size"]:
+        shapes["weight_hr"] = (options["proj_size"], H)
+    if options["layer_norm"]:
+        shapes.update({"gain_ih": (gates * H,), "gain_hh": (gates * H,), "gain_c": (H,), "bias_c": (H,)})
+    return shapes
 
 
 def core_options(options):
@@ -32,6 +43,8 @@ def core_options(options):
         "peephole": options["peephole"],
         "coupled": options["coupled"],
         "no_forget": not options["forget_gate"],
+        "projection_size": options["proj_size"],
+        "layer_norm": options["layer_norm"],
         **{name: options[name] or 0 for name in ("clip", "cell_clip", "gradient_clip")},
         "zoneout_c": options["zoneout_c"],
         **{name: options[name] for name in ("gate_activation", "candidate_activation", "output_activation")},
@@ -47,6 +60,8 @@ KIND = Kind(
         "forget_gate": _arrays.flag,
         "clip": _arrays.limit,
         "cell_clip": _arrays.limit,
+        "proj_size": _arrays.size_or_0,
+        "layer_norm": _arrays.flag,
         "gradient_clip": _arrays.limit,
         "gate_activation": _arrays.activation,
         "candidate_activation": _arrays.activation,
@@ -56,7 +71,7 @@ KIND = Kind(
         "zoneout_c": _arrays.rate,
     },
     gates=gates_of,
-    blocks=(),
+    blocks=gates_of,
     extra_shapes=extra_shapes,
     core=core_options,
 )
@@ -182,6 +197,8 @@ class LSTM(RecurrentLayer):
         forget_gate: bool = True,
         clip: float | None = None,
         cell_clip: float | None = None,
+        proj_size: int = 0,
+        layer_norm: bool = False,
         gradient_clip: float | None = None,
         gate_activation: str = "sigmoid",
         candidate_activation: str = "tanh",

@@ -124,17 +124,17 @@ class Drawn:
 
 def masks_of(layer: Any, N: int, T: int, noise: Noise) -> dict[str, Any]:
     """What is random in `forward` of a recurrent layer: see its `masks`."""
-    options, H, drawn, found = layer._options, layer.hidden_size, Drawn(layer, N, T, noise), {}
+    options, H, R, drawn, found = layer._options, layer.hidden_size, layer._size_h, Drawn(layer, N, T, noise), {}
     if options["input_noise"]:
         found["added"] = drawn.each("added", 0, layer.input_size)
     if options["input_dropout"] or options["dropout"]:
-        widths = [layer.input_size] + [layer._directions * H] * (layer.num_layers - 1)
+        widths = [layer.input_size] + [layer.output_size] * (layer.num_layers - 1)
         found["input"] = [drawn.input(k, n, options) for k, n in enumerate(widths)]
     G = len(layer._kind.gates(options))
     draws = {
-        "recurrent": ("recurrent_dropout", lambda k: drawn.once("recurrent", k, H)),
-        "weight": ("weight_drop", lambda k: drawn.matrix("weight", k, G * H, H)),
-        "zone_h": ("zoneout_h", lambda k: drawn.each("zone_h", k, H)),
+        "recurrent": ("recurrent_dropout", lambda k: drawn.once("recurrent", k, R)),
+        "weight": ("weight_drop", lambda k: drawn.matrix("weight", k, G * H, R)),
+        "zone_h": ("zoneout_h", lambda k: drawn.each("zone_h", k, R)),
         "zone_c": ("zoneout_c", lambda k: drawn.each("zone_c", k, H)),
     }
     for name, (option, draw) in draws.items():

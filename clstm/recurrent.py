@@ -34,7 +34,7 @@ class Kind(NamedTuple):
     states: tuple[str, ...]  # what is carried from step to step: h, or h and c
     options: dict[str, Callable[[str, Any], Any]]  # the check of each option, which returns its value
     gates: Callable[[dict[str, Any]], tuple[str, ...]]  # names of the blocks of the weight matrices, by the options
-    blocks: tuple[str, ...]  # names of the blocks on the tape, in their order; "" is not shown
+    blocks: Callable[[dict[str, Any]], tuple[str, ...]]  # names of those on the tape, in order; "" is not shown
     extra_shapes: Callable[[dict[str, Any], int], dict[str, tuple[int, ...]]]  # of parameters that only it has
     core: Callable[[dict[str, Any]], dict[str, Any]]  # the options as the core names them
 
@@ -63,7 +63,8 @@ class _Recurrent(_DrawnLayer):
         self.dtype = _arrays.dtype(arguments["dtype"])
         self._directions = 2 if self.bidirectional else 1
         self._states = self.num_layers * self._directions
-        self.output_size = self._directions * self.hidden_size
+        self._size_h = size_of_h(self.hidden_size, self._options)
+        self.output_size = self._directions * self._size_h
         names = dict.fromkeys(init.base_of(name) for name, _ in self._named_shapes())
         self._init = init.checked(arguments["init"], tuple(names), self._kind.gates(self._options))
         super().__init__(self.dtype, arguments["rng"])
@@ -101,30 +102,36 @@ class _Recurrent(_DrawnLayer):
         options = checked_options(cls, {**defaults_of(cls), **options})
         rows = len(kind.gates(options)) * H
         extra = kind.extra_shapes({**options, "bias": _arrays.flag("bias", bias)}, H)
+        R = size_of_h(H, options)
         for k in range(_arrays.size("num_layers", num_layers)):
             for suffix in suffixes:
                 yield f"weight_ih_l{k}{suffix}", (rows, width)
-                yield f"weight_hh_l{k}{suffix}", (rows, H)
+                yield f"weight_hh_l{k}{suffix}", (rows, R)
                 if bias:
                     yield f"bias_l{k}{suffix}", (rows,)
                 for name, shape in extra.items():
                     yield f"{name}_l{k}{suffix}", shape
-            width = len(suffixes) * H
+            width = len(suffixes) * R
 
     def _draw(self, rng, parameters):
         init.draw(self._init, rng, parameters, self._kind.gates(self._options), self.hidden_size)
 
     # States: (h, c), or h alone
 
-    def _members(self, name, state, shape):
+    def _state_shapes(self, *lead):
+        """Of h, and of c if there is one."""
+        return [(*lead, size) for size in (self._size_h, self.hidden_size)[: len(self._kind.states)]]
+
+    def _members(self, name, state, *lead):
         """h and c as the core takes them, each an array or None."""
-        if len(self._kind.states) == 2:
-            return _arrays.state(name, state, self.dtype, shape)
-        return None if state is None else _arrays.of_shape(name, state, self.dtype, shape), None
+        shapes = self._state_shapes(*lead)
+        if len(shapes) == 2:
+            return _arrays.state(name, state, self.dtype, shapes)
+        return None if state is None else _arrays.of_shape(name, state, self.dtype, shapes[0]), None
 
     def _new_state(self, N):
-        h = np.empty((self._states, N, self.hidden_size), self.dtype)
-        return h, np.empty_like(h) if len(self._kind.states) == 2 else None
+        arrays = [np.empty(shape, self.dtype) for shape in self._state_shapes(self._states, N)]
+        return arrays[0], arrays[1] if len(arrays) == 2 else None
 
     def _state(self, h, c):
         return h if c is None else (h, c)
@@ -140,7 +147,7 @@ class _Recurrent(_DrawnLayer):
         """y, h, c and the core's tape, or None for it, of what `_checked` returned."""
         x, state, lengths = checked
         N, T, _ = x.shape
-        y = np.empty((N, T, self._directions * self.hidden_size), self.dtype)
+        y = np.empty((N, T, self.output_size), self.dtype)
         h, c = self._new_state(N)
         values, symbols = (x.vectors, x.symbols) if type(x) is Vectors else (x, None)
         return y, h, c, self._core.forward(self._flat, values, lengths, *state, y, h, c, keep, symbols, noise)
@@ -183,8 +190,7 @@ class RecurrentLayer(_Recurrent):
         if type(x) is not Vectors:
             x = _arrays.steps("x", x, self.dtype, self.input_size)
         N, T, _ = x.shape
-        shape = (self._states, N, self.hidden_size)
-        return x, self._members("state", state, shape), _arrays.lengths(lengths, N, T)
+        return x, self._members("state", state, self._states, N), _arrays.lengths(lengths, N, T)
 
     def __call__(
         self, x: ArrayLike, state: _StateLike | None = None, lengths: ArrayLike | None = None
@@ -296,10 +302,10 @@ class RecurrentLayer(_Recurrent):
         saved = look(tape, self)
         N, T, _ = saved[0].shape
         if dy is not None:
-            dy = _arrays.of_shape("dy", dy, self.dtype, (N, T, self._directions * self.hidden_size), strided=True)
+            dy = _arrays.of_shape("dy", dy, self.dtype, (N, T, self.output_size), strided=True)
         elif dstate is None:
             raise _arrays.wrong(TypeError, "dy", "an array, or None if dstate is given", "None")
-        dstate = self._members("dstate", dstate, (self._states, N, self.hidden_size))
+        dstate = self._members("dstate", dstate, self._states, N)
         grads = self._gradients(grads)
         bptt = 0 if bptt is None else _arrays.size("bptt", bptt)
         dx, dh, dc = self._run_back(tape, saved, dy, dstate, grads, need_dx, bptt)
@@ -337,21 +343,21 @@ class RecurrentLayer(_Recurrent):
 
     def _kind_trace(self, core_tape, N, T, lengths):
         """The trace of a tape."""
-        kind, shape = self._kind, (self._states, N, T, self.hidden_size)
-        shown = [name for name in self._blocks() if name]
-        arrays = {name: np.empty(shape, self.dtype) for name in dict.fromkeys([*shown, *reversed(kind.states)])}
+        kind, lead = self._kind, (self._states, N, T)
+        shown = dict.fromkeys(name for name in self._blocks() if name and name != "h")
+        states = dict(zip(kind.states, self._state_shapes(*lead), strict=True))
+        shapes = {**dict.fromkeys(shown, (*lead, self.hidden_size)), **dict(reversed(states.items()))}
+        arrays = {name: np.empty(shape, self.dtype) for name, shape in shapes.items()}
         for k in range(self._states):
             gates = [arrays[name][k] if name else None for name in self._blocks()]
             c = arrays["c"][k] if "c" in arrays else None
             self._core.read_tape(core_tape, k, gates, c, arrays["h"][k])
-        valid = None
-        if lengths is not None:
-            valid = np.broadcast_to((np.arange(T) < lengths[:, np.newaxis])[..., np.newaxis], shape)
+        valid = None if lengths is None else (np.arange(T) < lengths[:, np.newaxis])[..., np.newaxis]
         return Trace(self._derived(arrays, valid), valid)
 
     def _blocks(self):
         """Names of the blocks on the tape."""
-        return self._kind.blocks or self._kind.gates(self._options)
+        return self._kind.blocks(self._options)
 
     def _derived(self, arrays, valid):
         """The arrays of a trace, with those that are on no tape."""
@@ -431,6 +437,11 @@ def checked_options(cls, options):
 OF_SEQUENCES = {"dropout": 0.0, "go_backwards": False}  # options that mean nothing for one step, and their values
 
 
+def size_of_h(hidden_size, options):
+    """The elements of h: those of the projection if there is one."""
+    return options.get("proj_size") or hidden_size
+
+
 def refuse(cls, options):
     """Raises for options that the kind of a layer does not have, by the name of both."""
     for name, value in options.items():
@@ -439,4 +450,13 @@ def refuse(cls, options):
         raise TypeError(f"{cls.__name__} got an unexpected argument {name!r}")
 
 
-LSTM_ONLY = ("peephole", "coupled", "forget_gate", "cell_clip", "output_activation", "zoneout_c")
+LSTM_ONLY = (
+    "peephole",
+    "coupled",
+    "forget_gate",
+    "proj_size",
+    "layer_norm",
+    "cell_clip",
+    "output_activation",
+    "zoneout_c",
+)

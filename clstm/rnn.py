@@ -31,7 +31,7 @@ KIND = Kind(
         **noise.OPTIONS,
     },
     gates=lambda options: ("h",),
-    blocks=("",),
+    blocks=lambda options: ("",),
     extra_shapes=lambda options, H: {},
     core=core_options,
 )

@@ -80,7 +80,7 @@ class Stream:
             raise _arrays.wrong(ValueError, "layer", expected, layer)
         self.layer = layer
         self.batch = _arrays.size("batch", batch)
-        y = np.empty((self.batch, layer.hidden_size), layer.dtype)
+        y = np.empty((self.batch, layer.output_size), layer.dtype)
         self._core = _core.StackStream(layer._core, layer._flat, self.batch, y)
 
     def step(self, x: ArrayLike, out: np.ndarray | None = None) -> np.ndarray:
@@ -114,7 +114,7 @@ class Stream:
         x = _arrays.unit_stride(x)
         if out is None:
             return self._core.step(x)
-        _arrays.output("out", out, layer.dtype, (*lead, layer.hidden_size), strided=True)
+        _arrays.output("out", out, layer.dtype, (*lead, layer.output_size), strided=True)
         self._core.step(x, np.asarray(out))
         return out
 
@@ -126,7 +126,7 @@ class Stream:
         state : (h, c) or h, each array_like (L, N, H), optional
             None, or a member that is None, is zeros.
         """
-        self._core.reset(*self.layer._members("state", state, self._state_shape()))
+        self._core.reset(*self.layer._members("state", state, self.layer.num_layers, self.batch))
 
     @property
     def state(self) -> _State:
@@ -141,9 +141,6 @@ class Stream:
     def reload(self) -> None:
         """Reads the parameters of the layer again; the state stays."""
         self._core.reload(self.layer._flat)
-
-    def _state_shape(self):
-        return self.layer.num_layers, self.batch, self.layer.hidden_size
 
     def __repr__(self):
         return f"Stream({self.layer!r}, batch={self.batch})"

@@ -17,7 +17,7 @@ class Trace:
 
     Attributes
     ----------
-    i, f, g, o, c, h : ndarray, (L*D, N, T, H)
+    i, f, g, o, c, h : ndarray, (L*D, N, T, H), of h (L*D, N, T, P) with a projection
         Of an LSTM: input gate, forget gate, candidate and output gate after their activations, cell state and hidden
         state after the step.
     r, z, n, h : ndarray, (L*D, N, T, H)
@@ -46,7 +46,8 @@ class Trace:
     __slots__ = ("_arrays", "_valid")
 
     def __init__(self, arrays: dict[str, np.ndarray], valid: np.ndarray | None = None) -> None:
-        self._arrays, self._valid = arrays, valid
+        self._arrays = arrays
+        self._valid = None if valid is None else {k: np.broadcast_to(valid, v.shape) for k, v in arrays.items()}
 
     def __getattr__(self, name: str) -> np.ndarray:
         try:
@@ -55,8 +56,10 @@ class Trace:
             raise AttributeError(f"this trace has {', '.join(self)}, but no {name}") from None
 
     def __getitem__(self, index: Any) -> Trace:
-        arrays = {name: array[index] for name, array in self._arrays.items()}
-        return Trace(arrays, None if self._valid is None else self._valid[index])
+        chosen = Trace({name: array[index] for name, array in self._arrays.items()})
+        if self._valid is not None:
+            chosen._valid = {name: valid[index] for name, valid in self._valid.items()}
+        return chosen
 
     def __iter__(self):
         return iter(object.__getattribute__(self, "_arrays"))
@@ -95,7 +98,7 @@ class Trace:
         values = self._arrays[_arrays.choice("name", name, tuple(self))]
         low = (0.1 if name in BETWEEN_0_AND_1 else -0.9) if low is None else _arrays.number("low", low, "a number")
         high = 0.9 if high is None else _arrays.number("high", high, "a number")
-        return self._mean(values < low), self._mean(values > high)
+        return self._mean(name, values < low), self._mean(name, values > high)
 
     def half_life(self) -> np.ndarray:
         """After how many steps a unit has forgotten half of what it held, by its mean forget gate.
@@ -118,14 +121,15 @@ class Trace:
         if name is None:
             raise _arrays.wrong(ValueError, "trace", f"one with a {' or '.join(KEEPS.values())}", repr(self))
         with np.errstate(divide="ignore"):
-            return np.log(2) / np.abs(self._mean(np.log(np.asarray(self._arrays[name], np.float64))))
+            return np.log(2) / np.abs(self._mean(name, np.log(np.asarray(self._arrays[name], np.float64))))
 
-    def _mean(self, values):
+    def _mean(self, name, values):
         """Over the valid steps of all rows: (.., N, T, H) to (.., H)."""
         if values.ndim < 3:
             raise _arrays.wrong(ValueError, "trace", "one with the axes of rows, steps and units", repr(self))
         if self._valid is None:
             return values.mean(axis=(-3, -2), dtype=np.float64)
-        count = self._valid.sum(axis=(-3, -2))
+        valid = self._valid[name]
+        count = valid.sum(axis=(-3, -2))
         with np.errstate(invalid="ignore"):
-            return np.where(self._valid, values, 0).sum(axis=(-3, -2), dtype=np.float64) / count
+            return np.where(valid, values, 0).sum(axis=(-3, -2), dtype=np.float64) / count

@@ -173,6 +173,14 @@ typedef struct clstm_stack {
     /* LSTM only. Peepholes: i and f also see p c_{t-1}, o sees p c_t (Gers and Schmidhuber 2000). Coupled: f = 1 - i
      * (Greff et al. 2017). No forget gate: f = 1 (Hochreiter and Schmidhuber 1997); excludes coupled. */
     int peephole, coupled, no_forget;
+    /* LSTM only. P, or 0 for none: h_t = w_hr (o tanh(c_t)) has P elements instead of H, and so have y and all that reads h
+     * (Sak, Senior and Beaufays 2014). */
+    ptrdiff_t projection_size;
+    /* LSTM only; excludes no_forget. Layer normalisation (Ba, Kiros and Hinton 2016): N(a) has mean 0 and variance 1 over the
+     * elements of a, z = gain_ih N(w_ih x) + gain_hh N(w_hh h) + b, and tanh(gain_c N(c_t) + bias_c) stands for tanh(c_t). */
+    int layer_norm;
+    /* GRU only: n = tanh(w_n x + b_n + u_n (r h_{t-1})), as in Cho et al. 2014 and as ONNX's default; there is no b_hn. */
+    int reset_before;
     /* The one direction goes from the last valid step of each row to its first, as ONNX "reverse"; y stays in the order of
      * time. Excludes directions = 2. */
     int go_backwards;
@@ -202,15 +210,17 @@ typedef enum {
 clstm_status clstm_stack_noise(const clstm_stack *stack, clstm_noise_kind kind, ptrdiff_t index, uint64_t seed,
                                int64_t row, ptrdiff_t step, ptrdiff_t n, void *to);
 
-/* Parameters of one layer and direction: w_ih [G H, I or D H], w_hh [G H,H], b [G H] (NULL: zero), b_hn [H] of a GRU
- * (NULL: zero), peephole [3,H] i f o, or [2,H] i o without a forget gate of its own. Read during the call. */
+/* Parameters of one layer and direction, with R = P or H elements of h: w_ih [G H, I or D R], w_hh [G H,R], b [G H] (NULL:
+ * zero), b_hn [H] of a GRU (NULL: zero), peephole [3,H] i f o, or [2,H] i o without a forget gate of its own, w_hr [P,H],
+ * gain_ih and gain_hh [G H], gain_c and bias_c [H]. Those of options that are not used are not looked at. Read during the
+ * call. */
 typedef struct clstm_weights {
-    const void *w_ih, *w_hh, *b, *b_hn, *peephole;
+    const void *w_ih, *w_hh, *b, *b_hn, *peephole, *w_hr, *gain_ih, *gain_hh, *gain_c, *bias_c;
 } clstm_weights;
 
 /* Their gradients, same shapes, accumulated; biases may be NULL. */
 typedef struct clstm_gradients {
-    void *w_ih, *w_hh, *b, *b_hn, *peephole;
+    void *w_ih, *w_hh, *b, *b_hn, *peephole, *w_hr, *gain_ih, *gain_hh, *gain_c, *bias_c;
 } clstm_gradients;
 
 /* h and c of every layer and direction, each [L D, N, H] contiguous; a NULL member is zero when read and not wanted

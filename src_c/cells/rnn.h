@@ -4,12 +4,6 @@
 
 #include "units.h"
 
-static int describe_rnn(const clstm_stack *stack, struct cell *cell) {
-    *cell = (struct cell){.gates = 1, .form = {.blocks = 1}};
-    return !(stack->coupled || stack->no_forget || stack->peephole || stack->cell_clip > 0 || stack->gate_activation ||
-             stack->output_activation);
-}
-
 static void rnn_forward(const struct fused *fused, const struct tile *tile, void *all) {
     const struct cell_forward *s = (const struct cell_forward *)fused;
     const struct cell_form form = s->form;
@@ -37,7 +31,11 @@ static void rnn_backward(const struct fused *fused, const struct tile *tile, voi
     }
 }
 
-static const struct cell_kernels rnn_cell = {
-    .describe = describe_rnn, .forward = {rnn_forward, rnn_forward}, .backward = {rnn_backward, rnn_backward}};
+static int describe_rnn(const clstm_stack *stack, struct cell *cell) {
+    cell->gates = cell->form.blocks = 1;
+    cell->forward[0] = rnn_forward;
+    cell->backward[0] = rnn_backward;
+    return !(stack->gate_activation || stack->output_activation);
+}
 
 #endif

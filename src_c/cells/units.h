@@ -81,10 +81,15 @@ CLSTM_INLINE vec back_through(const struct way_back way, vec y, vec d) {
 /* A mask of zoneout, or its rate. */
 CLSTM_INLINE vec zone_of(const real *mask, real rate, ptrdiff_t at) { return mask ? load(mask + at) : broadcast(rate); }
 
+/* Rows of h: those of c, unless h is projected. */
+CLSTM_INLINE ptrdiff_t h_at(ptrdiff_t ld, ptrdiff_t ld_h, const struct cell_form form, ptrdiff_t row, ptrdiff_t unit) {
+    return row * (form.projects ? ld_h : ld) + unit;
+}
+
 /* h_t of h_new, to everybody who wants it. */
 CLSTM_INLINE void emit_h(const struct cell_forward *s, const struct cell_form form, ptrdiff_t row, ptrdiff_t unit,
                          vec h) {
-    const ptrdiff_t at = row * s->ld + unit;
+    const ptrdiff_t at = h_at(s->ld, s->ld_h, form, row, unit);
     if (form.zone_h) {
         const vec zone = zone_of(s->zone_h, s->limits.zone_h, at);
         h = fma_(zone, load(s->h_prev + at), (broadcast(1) - zone) * h);
@@ -101,7 +106,7 @@ struct dh {
 
 CLSTM_INLINE struct dh collect_dh(const struct cell_backward *s, const struct cell_form form, ptrdiff_t row,
                                   ptrdiff_t unit, vec z) {
-    const ptrdiff_t at = row * s->ld + unit;
+    const ptrdiff_t at = h_at(s->ld, s->ld_h, form, row, unit);
     struct dh d = {form.mask ? z * load(s->mask + at) : z, broadcast(0)};
     if (form.direct) d.dh += load(s->direct + at);
     if (s->dy) d.dh += load_units(s->dy[row], unit, s->hidden);
@@ -112,11 +117,22 @@ CLSTM_INLINE struct dh collect_dh(const struct cell_backward *s, const struct ce
     return d;
 }
 
+/* A first stage that has nothing to do but to collect the gradient of h_new for the second, or for a function over rows. */
+static void collect_for_later(const struct fused *fused, const struct tile *tile, void *all) {
+    const struct cell_backward *s = (const struct cell_backward *)fused;
+    FOR_EACH_UNIT(walk, 0, tile, all) {
+        const ptrdiff_t at = h_at(s->ld, s->ld_h, s->form, walk.row, walk.unit);
+        const struct dh d = collect_dh(s, s->form, walk.row, walk.unit, *walk.z);
+        store(s->dh + at, d.dh);
+        if (s->form.direct) store(s->direct + at, d.direct);
+    }
+}
+
 /* The gradient of a pre-activation, limited if that is wanted, as a block of the tape. */
 CLSTM_INLINE vec emit_dz(const struct cell_backward *s, const struct cell_form form, ptrdiff_t row, ptrdiff_t unit,
                          int block, vec dz) {
     if (form.clip_gradient) dz = limited(dz, broadcast(s->limits.gradient));
-    store(s->blocks + (row * form.blocks + block) * s->ld + unit, dz);
+    store(s->blocks + (row * form.blocks + form.first + block) * s->ld + unit, dz);
     return dz;
 }
 

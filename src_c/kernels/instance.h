@@ -18,8 +18,8 @@
 #include "updates.h"
 #include "random.h"
 
-static const struct cell_kernels *const all_cells[CLSTM_CELL_COUNT] = {
-    [CLSTM_LSTM] = &lstm_cell, [CLSTM_GRU] = &gru_cell, [CLSTM_RNN] = &rnn_cell};
+static int (*const describe[CLSTM_CELL_COUNT])(const clstm_stack *, struct cell *) = {
+    [CLSTM_LSTM] = describe_lstm, [CLSTM_GRU] = describe_gru, [CLSTM_RNN] = describe_rnn};
 
 const struct kernels INSTANCE = {
     .lanes = V,
@@ -35,7 +35,7 @@ const struct kernels INSTANCE = {
     .product = product_kernel,
     .narrow_product = narrow_product_kernel,
     .fused = fused_kernel,
-    .cells = all_cells,
+    .describe = describe,
     .random_mask = random_mask,
     .add_normal = add_normal,
     .activate = activate_kernel,

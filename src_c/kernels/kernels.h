@@ -159,7 +159,7 @@ struct adam_update {
     real beta1, rest1, beta2, rest2, epsilon, step_size, root_scale, l2, decay;
 };
 
-struct cell_kernels; /* cells/cell.h */
+struct cell; /* cells/cell.h */
 
 struct kernels {
     ptrdiff_t lanes;        /* V */
@@ -190,7 +190,7 @@ struct kernels {
     void (*product)(const struct product *, struct panel_range);
     void (*narrow_product)(const struct narrow_product *);
     void (*fused)(const struct fused *, struct panel_range);
-    const struct cell_kernels *const *cells; /* [CLSTM_CELL_COUNT] */
+    int (*const *describe)(const clstm_stack *, struct cell *); /* [CLSTM_CELL_COUNT] */
 
     /* Random words below the threshold give `below`, others `above`. */
     void (*random_mask)(real *to, ptrdiff_t n, const struct place *, uint32_t threshold, real below, real above);

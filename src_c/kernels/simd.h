@@ -78,6 +78,8 @@ CLSTM_INLINE void store_part(real *p, vec v, ptrdiff_t count) {
  * plain name.) */
 CLSTM_INLINE vec select_(ivec mask, vec a, vec b) { return (vec)((mask & (ivec)a) | (~mask & (ivec)b)); }
 
+CLSTM_INLINE real root_(real x) { return REAL_BITS == 32 ? __builtin_sqrtf((float)x) : __builtin_sqrt(x); }
+
 /* a b + c, rounded once where the instruction set can, twice on the x86-64 baseline. */
 CLSTM_INLINE vec fma_(vec a, vec b, vec c) {
 #if VECTOR_BYTES == 64 && REAL_BITS == 32

@@ -5,12 +5,6 @@
 
 #include "sums.h"
 
-#if REAL_BITS == 32
-#define SQUARE_ROOT __builtin_sqrtf
-#else
-#define SQUARE_ROOT __builtin_sqrt
-#endif
-
 static double sum_of_squares_kernel(ptrdiff_t n, const real *x) {
     struct sums sums = {0};
     ptrdiff_t i = 0;
@@ -68,7 +62,7 @@ static void adam_kernel(const struct adam_update *s) {
         const real g = gradient[i] + a.l2 * w[i];
         m[i] = a.beta1 * m[i] + a.rest1 * g;
         v[i] = a.beta2 * v[i] + a.rest2 * g * g;
-        w[i] = a.decay * w[i] - a.step_size * m[i] / (a.root_scale * SQUARE_ROOT(v[i]) + a.epsilon);
+        w[i] = a.decay * w[i] - a.step_size * m[i] / (a.root_scale * root_(v[i]) + a.epsilon);
     }
 }
 

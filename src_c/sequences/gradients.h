@@ -20,12 +20,12 @@ struct backward_layer {
     struct reverse_pass pass[2];
     struct located dx; /* gradient of the layer's input in the order of time; base NULL: not wanted */
     struct backward_worker *worker;
-    ptrdiff_t blocks;              /* of rows, per direction */
-    int outers;                    /* products that give the gradients of the weights .. */
-    struct outer_shares shares[2]; /* .. and their shares */
-    ptrdiff_t s0, s1;              /* the chunks of steps at hand */
-    ptrdiff_t q0, q1;              /* rows of which dx is wanted now, */
-    ptrdiff_t dx_tasks;            /* in so many equal parts */
+    ptrdiff_t blocks;                         /* of rows, per direction */
+    int products;                             /* that give the gradients of the weights .. */
+    struct outer_shares shares[MAX_PRODUCTS]; /* .. and their shares */
+    ptrdiff_t s0, s1;                         /* the chunks of steps at hand */
+    ptrdiff_t q0, q1;                         /* rows of which dx is wanted now, */
+    ptrdiff_t dx_tasks;                       /* in so many equal parts */
     /* Of a layer that reads symbols: */
     ptrdiff_t symbol_parts;            /* parts of dz whose sums by symbol are tasks; 0 for other layers */
     struct outer_shares symbol_shares; /* of the gradient of w_ih */
@@ -37,40 +37,59 @@ static int batched_threads(const struct shape *shape, const struct plan *plan, p
     return shape->blas ? 1 : threads_for(shape->runtime, 2 * layer_operations(shape, plan, layer));
 }
 
-static struct outer_shares shares_of(const struct shape *shape, ptrdiff_t columns, int threads) {
-    const ptrdiff_t height = shape->cell.gates * shape->H;
+static struct outer_shares shares_of(const struct shape *shape, ptrdiff_t height, ptrdiff_t columns, int threads) {
     if (shape->blas) return (struct outer_shares){height, columns, height, columns};
     return outer_shares_of(shape->kernels, height, columns, threads);
 }
 
-/* The gradients of a layer's weights are one product, dz times input, h and one, or two where a gate has different dz for
- * the input and for h. Their columns: */
-static int weight_outers(const struct shape *shape, ptrdiff_t layer, ptrdiff_t columns[2]) {
-    const ptrdiff_t width = step_width(shape, layer), H = shape->H;
-    const int outers = shape->cell.two_sums ? 2 : 1;
-    columns[0] = outers == 2 ? width + 1 : width + H + 1;
-    columns[1] = outers == 2 ? H + 1 : 0;
-    return outers;
+/* One product for the gradients of weights: rows of gradients, dz of some gates or dh, times what these were multiplied
+ * with, side by side, and a one. */
+struct weight_product {
+    int first, gates, of_dh;      /* the gates whose dz are taken, .. */
+    const int *block;             /* .. from these blocks; or dh */
+    int by_input, by_u, by_inner; /* what they are multiplied with */
+};
+
+/* A single one, unless a gate has different dz for the input and for h, or inner rows are multiplied too. */
+static int weight_products(const struct shape *shape, struct weight_product found[MAX_PRODUCTS]) {
+    const struct cell *cell = &shape->cell;
+    const int all = cell->gates, late = cell->late, early = all - late, apart = cell->two_sums || cell->norm || late;
+    int count = 0;
+    found[count++] = (struct weight_product){0, all, 0, cell->x_block, 1, !apart, 0};
+    if (apart) found[count++] = (struct weight_product){0, early, 0, cell->h_block, 0, 1, 0};
+    if (late) found[count++] = (struct weight_product){early, late, 0, cell->h_block + early, 0, 0, 1};
+    if (cell->form.projects) found[count++] = (struct weight_product){.gates = 1, .of_dh = 1, .by_inner = 1};
+    return count;
 }
 
-/* As many columns as that of any layer. */
-static ptrdiff_t most_columns(const struct shape *shape, int outer) {
-    ptrdiff_t first[2], upper[2];
-    weight_outers(shape, 0, first);
-    weight_outers(shape, shape->L > 1 ? 1 : 0, upper); /* layers above the first are all alike */
-    return first[outer] > upper[outer] ? first[outer] : upper[outer];
+static ptrdiff_t product_height(const struct shape *shape, const struct weight_product *product) {
+    return product->of_dh ? shape->R : product->gates * shape->H;
+}
+
+/* Columns, for a layer whose input has so many elements. */
+static ptrdiff_t product_columns(const struct shape *shape, const struct weight_product *product, ptrdiff_t width) {
+    return (product->by_input ? width : 0) + (product->by_u ? shape->R : 0) + (product->by_inner ? shape->H : 0) + 1;
+}
+
+/* As many as that of any layer. */
+static ptrdiff_t most_columns(const struct shape *shape, const struct weight_product *product) {
+    const ptrdiff_t first = step_width(shape, 0),
+                    upper = step_width(shape, shape->L > 1); /* those above are all alike */
+    return product_columns(shape, product, first > upper ? first : upper);
 }
 
 static int weight_shares(const struct shape *shape, const struct plan *plan, ptrdiff_t layer,
-                         struct outer_shares shares[2]) {
-    ptrdiff_t columns[2];
-    const int outers = weight_outers(shape, layer, columns);
-    for (int i = 0; i < outers; i++) shares[i] = shares_of(shape, columns[i], batched_threads(shape, plan, layer));
-    return outers;
+                         struct outer_shares shares[MAX_PRODUCTS]) {
+    struct weight_product products[MAX_PRODUCTS];
+    const int count = weight_products(shape, products), threads = batched_threads(shape, plan, layer);
+    for (int i = 0; i < count; i++)
+        shares[i] = shares_of(shape, product_height(shape, &products[i]),
+                              product_columns(shape, &products[i], step_width(shape, layer)), threads);
+    return count;
 }
 
 static struct outer_shares symbol_shares(const struct shape *shape, const struct plan *plan) {
-    return shares_of(shape, shape->I + 1, batched_threads(shape, plan, 0));
+    return shares_of(shape, shape->cell.gates * shape->H, shape->I + 1, batched_threads(shape, plan, 0));
 }
 
 static struct outer_shares larger_shares(struct outer_shares a, struct outer_shares b) {
@@ -81,9 +100,9 @@ static struct outer_shares larger_shares(struct outer_shares a, struct outer_sha
 static struct outer_shares largest_shares(const struct shape *shape, const struct plan *plan) {
     struct outer_shares found = shape->symbols ? symbol_shares(shape, plan) : (struct outer_shares){0};
     for (ptrdiff_t layer = 0; layer < shape->L && layer < 2; layer++) {
-        struct outer_shares shares[2];
-        const int outers = weight_shares(shape, plan, layer, shares);
-        for (int i = 0; i < outers; i++) found = larger_shares(found, shares[i]);
+        struct outer_shares shares[MAX_PRODUCTS];
+        const int products = weight_shares(shape, plan, layer, shares);
+        for (int i = 0; i < products; i++) found = larger_shares(found, shares[i]);
     }
     return found;
 }
@@ -108,85 +127,149 @@ static void find_inputs(const struct reverse_pass *pass, ptrdiff_t q0, ptrdiff_t
             find_rows(&pass->input.segment[k], pass->plan, pass->reverse, at.s, at.r, at.n, right[k] + at.q - q0);
 }
 
-static void find_h(const struct reverse_pass *pass, ptrdiff_t q0, ptrdiff_t n, real **h) {
+static void find_u(const struct reverse_pass *pass, ptrdiff_t q0, ptrdiff_t n, real **u) {
     const struct plan *plan = pass->plan;
     for (struct walk at = walk_from(plan, q0, q0 + n); at.q < at.end; walk_on(&at, plan))
         for (ptrdiff_t r = 0; r < at.n; r++)
-            h[at.q - q0 + r] =
-                (pass->tape.u ? pass->tape.u : pass->tape.h) + (slot_of(plan, at.s) + at.r + r) * pass->shape->ld;
+            u[at.q - q0 + r] =
+                (pass->tape.u ? pass->tape.u : pass->tape.h) + (slot_of(plan, at.s) + at.r + r) * pass->shape->ld_h;
 }
 
-static void find_both(const void *source, ptrdiff_t q0, ptrdiff_t n, real **left, real **right[OUTER_SEGMENTS]) {
+/* Rows that stand in the order of the steps. */
+static void find_in_order(real *first, ptrdiff_t ld, ptrdiff_t q0, ptrdiff_t n, real **rows) {
+    for (ptrdiff_t i = 0; i < n; i++) rows[i] = first + (q0 + i) * ld;
+}
+
+static void find_for_input_and_u(const void *source, ptrdiff_t q0, ptrdiff_t n, real **left,
+                                 real **right[OUTER_SEGMENTS]) {
     const struct reverse_pass *pass = source;
     find_left(pass, q0, n, left);
     find_inputs(pass, q0, n, right);
-    find_h(pass, q0, n, right[pass->input.segments]);
+    find_u(pass, q0, n, right[pass->input.segments]);
 }
 
-static void find_of_input(const void *source, ptrdiff_t q0, ptrdiff_t n, real **left, real **right[OUTER_SEGMENTS]) {
+static void find_for_input(const void *source, ptrdiff_t q0, ptrdiff_t n, real **left, real **right[OUTER_SEGMENTS]) {
     find_left(source, q0, n, left);
     find_inputs(source, q0, n, right);
 }
 
-static void find_of_h(const void *source, ptrdiff_t q0, ptrdiff_t n, real **left, real **right[OUTER_SEGMENTS]) {
+static void find_for_u(const void *source, ptrdiff_t q0, ptrdiff_t n, real **left, real **right[OUTER_SEGMENTS]) {
     find_left(source, q0, n, left);
-    find_h(source, q0, n, right[0]);
+    find_u(source, q0, n, right[0]);
+}
+
+static void find_for_inner(const void *source, ptrdiff_t q0, ptrdiff_t n, real **left, real **right[OUTER_SEGMENTS]) {
+    const struct reverse_pass *pass = source;
+    find_left(pass, q0, n, left);
+    find_in_order(pass->tape.inner, pass->shape->ld, q0, n, right[0]);
+}
+
+static void find_for_projection(const void *source, ptrdiff_t q0, ptrdiff_t n, real **left,
+                                real **right[OUTER_SEGMENTS]) {
+    const struct reverse_pass *pass = source;
+    find_in_order(pass->tape.dh, pass->shape->ld_h, q0, n, left);
+    find_in_order(pass->tape.inner, pass->shape->ld, q0, n, right[0]);
 }
 
 /* The gradient of some columns of the weights, whose segments the caller sets. */
-static struct outer gates_outer(const struct reverse_pass *pass, const int block[MAX_GATES], real *sums) {
+static struct outer gates_outer(const struct reverse_pass *pass, const int *block, int gates, real *sums) {
     const struct shape *shape = pass->shape;
     struct outer outer = {
         .kernels = shape->kernels,
-        .blocks = shape->cell.gates,
+        .blocks = gates,
         .width = shape->H,
         .source = pass,
         .sums = sums,
-        .panel = outer_panel_width(shape->kernels, shape->blas, shape->cell.gates * shape->H),
+        .panel = outer_panel_width(shape->kernels, shape->blas, gates * shape->H),
     };
-    for (int gate = 0; gate < shape->cell.gates; gate++) outer.block[gate] = block[gate] * shape->ld;
+    for (int gate = 0; gate < gates; gate++) outer.block[gate] = block[gate] * shape->ld;
     return outer;
 }
 
-/* Product `index` of those for the gradients of the weights. */
+static struct outer projection_outer(const struct reverse_pass *pass, real *sums) {
+    const struct shape *shape = pass->shape;
+    return (struct outer){
+        .kernels = shape->kernels,
+        .blocks = 1,
+        .width = shape->R,
+        .source = pass,
+        .find = find_for_projection,
+        .sums = sums,
+        .panel = outer_panel_width(shape->kernels, shape->blas, shape->R),
+    };
+}
+
 static struct outer outer_of(const struct reverse_pass *pass, int index) {
-    const struct cell *cell = &pass->shape->cell;
-    struct outer outer = gates_outer(pass, index ? cell->h_block : cell->x_block, pass->sums[index]);
-    outer.find = !cell->two_sums ? find_both : index ? find_of_h : find_of_input;
-    for (int i = 0; index == 0 && i < pass->input.segments; i++)
-        outer.segment_width[outer.segments++] = pass->input.width[i];
-    if (index || !cell->two_sums) outer.segment_width[outer.segments++] = pass->shape->H;
+    struct weight_product products[MAX_PRODUCTS];
+    const struct weight_product *product = &products[index];
+    weight_products(pass->shape, products);
+    struct outer outer = product->of_dh ? projection_outer(pass, pass->sums[index])
+                                        : gates_outer(pass, product->block, product->gates, pass->sums[index]);
+    if (product->by_input) {
+        outer.find = product->by_u ? find_for_input_and_u : find_for_input;
+        for (int i = 0; i < pass->input.segments; i++) outer.segment_width[outer.segments++] = pass->input.width[i];
+    } else if (!product->of_dh) {
+        outer.find = product->by_u ? find_for_u : find_for_inner;
+    }
+    if (product->by_u) outer.segment_width[outer.segments++] = pass->shape->R;
+    if (product->by_inner) outer.segment_width[outer.segments++] = pass->shape->H;
     return outer;
+}
+
+/* Adds what one product has found; w_hh is where the gradient of that goes. */
+static void add_product(const struct reverse_pass *pass, const struct weight_product *product, int index, real *w_hh) {
+    const struct shape *shape = pass->shape;
+    const struct outer outer = outer_of(pass, index);
+    const clstm_gradients *grads = pass->grads;
+    const ptrdiff_t width = product->by_input ? input_width(&pass->input) : 0, H = shape->H, M = outer_height(&outer);
+    if (product->of_dh) {
+        outer_add_columns(&outer, grads->w_hr, H, 0);
+        return;
+    }
+    if (product->by_input) outer_add_columns(&outer, grads->w_ih, width, 0);
+    if (product->by_u) outer_add_columns(&outer, w_hh, shape->R, width);
+    if (product->by_inner) outer_add_columns(&outer, w_hh + product->first * H * shape->R, H, 0);
+    if (product->by_input && !shape->cell.norm)
+        outer_add_ones(&outer, grads->b, width + (product->by_u ? shape->R : 0), 0, M);
+    if (product->by_u && shape->cell.two_sums) outer_add_ones(&outer, grads->b_hn, shape->R, M - H, M);
 }
 
 static void add_weights(const struct reverse_pass *pass) {
-    const struct outer outer = outer_of(pass, 0);
-    const ptrdiff_t width = input_width(&pass->input), H = pass->shape->H, M = outer_height(&outer);
+    const struct shape *shape = pass->shape;
+    struct weight_product products[MAX_PRODUCTS];
+    const int count = weight_products(shape, products);
     if (pass->plan->rows == 0) return;
     real *w_hh = pass->dropped ? pass->dropped : pass->grads->w_hh;
-    outer_add_columns(&outer, pass->grads->w_ih, width, 0);
-    if (pass->dropped) memset(w_hh, 0, (size_t)(M * H) * sizeof(real));
-    if (pass->shape->cell.two_sums) {
-        const struct outer second = outer_of(pass, 1);
-        outer_add_ones(&outer, pass->grads->b, width, 0, M);
-        outer_add_columns(&second, w_hh, H, 0);
-        outer_add_ones(&second, pass->grads->b_hn, H, M - H, M);
-    } else {
-        outer_add_columns(&outer, w_hh, H, width);
-        outer_add_ones(&outer, pass->grads->b, width + H, 0, M);
-    }
-    if (pass->dropped) add_dropped(pass->shape, pass->index, w_hh, pass->dh, pass->grads->w_hh);
+    if (pass->dropped) memset(w_hh, 0, (size_t)(shape->cell.gates * shape->H * shape->R) * sizeof(real));
+    for (int i = 0; i < count; i++) add_product(pass, &products[i], i, w_hh);
+    if (pass->dropped) add_dropped(shape, pass->index, w_hh, pass->dh, pass->grads->w_hh);
 }
 
-/* Over the rows, in their order. */
-static void add_peepholes(const struct reverse_pass *pass) {
-    const ptrdiff_t rows = pass->shape->cell.form.peephole, H = pass->shape->H, ld = pass->shape->ld;
-    for (ptrdiff_t r = 0; r < pass->plan->N; r++)
-        for (ptrdiff_t row = 0; row < rows; row++) {
-            real *restrict sum = (real *)pass->grads->peephole + row * H;
-            const real *restrict own = pass->dpeephole + (r * rows + row) * ld;
+/* to [count, H] += the padded rows of all rows of the batch in their order, of which one is `distance` behind the other. */
+static void add_over_rows(const struct reverse_pass *pass, real *to, ptrdiff_t count, const real *first,
+                          ptrdiff_t distance) {
+    const ptrdiff_t H = pass->shape->H, ld = pass->shape->ld;
+    for (ptrdiff_t r = 0; to && r < pass->plan->N; r++)
+        for (ptrdiff_t i = 0; i < count; i++) {
+            real *restrict sum = to + i * H;
+            const real *restrict own = first + r * distance + i * ld;
             for (ptrdiff_t unit = 0; unit < H; unit++) sum[unit] += own[unit];
         }
+}
+
+/* The gradients of the weights that no matrix multiplies. */
+static void add_vectors(const struct reverse_pass *pass) {
+    const struct shape *shape = pass->shape;
+    const clstm_gradients *grads = pass->grads;
+    const ptrdiff_t peepholes = shape->cell.form.peephole, gates = shape->cell.gates, ld = shape->ld;
+    const ptrdiff_t distance = norm_elements((int)gates, ld);
+    add_over_rows(pass, grads->peephole, peepholes, pass->dpeephole, peepholes * ld);
+    if (!shape->cell.norm) return;
+    add_over_rows(pass, grads->gain_ih, gates, pass->dnorm + NORM_GAIN_X * gates * ld, distance);
+    add_over_rows(pass, grads->gain_hh, gates, pass->dnorm + NORM_GAIN_H * gates * ld, distance);
+    add_over_rows(pass, grads->b, gates, pass->dnorm + NORM_BIAS * gates * ld, distance);
+    add_over_rows(pass, grads->gain_c, 1, pass->dnorm + NORM_GAIN_C * gates * ld, distance);
+    add_over_rows(pass, grads->bias_c, 1, pass->dnorm + (NORM_GAIN_C * gates + 1) * ld, distance);
 }
 
 /* ---- gradients by symbol ---- */
@@ -196,13 +279,13 @@ static void find_symbol_outer(const void *source, ptrdiff_t q0, ptrdiff_t n, rea
                               real **right[OUTER_SEGMENTS]) {
     const struct reverse_pass *pass = source;
     for (ptrdiff_t i = 0; i < n; i++) {
-        left[i] = pass->by_symbol + (q0 + i) * pass->shape->row;
+        left[i] = pass->by_symbol + (q0 + i) * pass->shape->x_row;
         right[0][i] = pass->vectors.base + (q0 + i) * pass->vectors.stride_t;
     }
 }
 
 static struct outer symbol_outer_of(const struct reverse_pass *pass) {
-    struct outer outer = gates_outer(pass, pass->shape->cell.x_block, pass->sums[0]);
+    struct outer outer = gates_outer(pass, pass->shape->cell.x_block, pass->shape->cell.gates, pass->sums[0]);
     outer.segments = 1;
     outer.segment_width[0] = pass->shape->I;
     outer.find = find_symbol_outer;
@@ -212,11 +295,11 @@ static struct outer symbol_outer_of(const struct reverse_pass *pass) {
 /* Adds elements [begin, end) of the dz of the steps [s0, s1) to those of their symbols. */
 static void add_to_symbols(const struct reverse_pass *pass, struct backward_worker *worker, ptrdiff_t s0, ptrdiff_t s1,
                            ptrdiff_t begin, ptrdiff_t end) {
-    const ptrdiff_t width = pass->shape->row;
+    const struct shape *shape = pass->shape;
     for (ptrdiff_t s = s0; s < s1; s++) {
         const ptrdiff_t n = pass->plan->alive[s];
-        find_symbols(pass->shape, pass->plan, pass->reverse, s, 0, n, pass->by_symbol, width, worker->c);
-        pass->shape->kernels->add_rows(worker->c, begin, dz_of(pass, s, 0) + begin, width, n, end - begin);
+        find_symbols(shape, pass->plan, pass->reverse, s, 0, n, pass->by_symbol, shape->x_row, worker->c);
+        shape->kernels->add_rows(worker->c, begin, dz_of(pass, s, 0) + begin, shape->row, n, end - begin);
     }
 }
 
@@ -264,8 +347,8 @@ static void dx_blas(const struct backward_layer *layer, struct backward_worker *
     for (int d = 0; d < shape->D; d++)
         for (ptrdiff_t q0 = 0; q0 < plan->rows; q0 += CHUNK) {
             const ptrdiff_t n = plan->rows - q0 < CHUNK ? plan->rows - q0 : CHUNK;
-            gates_times_blas(shape, n, width, layer->pass[d].tape.blocks + q0 * shape->row,
-                             layer->pass[d].weights->w_ih, shape->cell.x_block, 0, worker->dx, width);
+            gates_times_blas(shape, &layer->pass[d].from_input, n, layer->pass[d].tape.blocks + q0 * shape->row,
+                             shape->row, layer->pass[d].weights->w_ih, 0, worker->dx, width);
             for (struct walk at = walk_from(plan, q0, q0 + n); at.q < at.end; walk_on(&at, plan))
                 find_rows(&layer->dx, plan, layer->pass[d].reverse, at.s, at.r, at.n, worker->c + at.q - q0);
             for (ptrdiff_t i = 0; i < n; i++)
@@ -278,7 +361,7 @@ static void dx_blas(const struct backward_layer *layer, struct backward_worker *
 
 static ptrdiff_t weight_tasks(const struct backward_layer *layer) {
     ptrdiff_t tasks = 0;
-    for (int i = 0; i < layer->outers; i++) tasks += outer_tasks(&layer->shares[i]);
+    for (int i = 0; i < layer->products; i++) tasks += outer_tasks(&layer->shares[i]);
     return tasks * layer->shape->D;
 }
 
@@ -291,11 +374,12 @@ static ptrdiff_t chunk_start(const struct plan *plan, ptrdiff_t s1) {
 
 static void weight_task(const struct backward_layer *layer, ptrdiff_t task, int worker) {
     const struct plan *plan = layer->plan;
-    const ptrdiff_t per_direction = weight_tasks(layer) / layer->shape->D, first = outer_tasks(&layer->shares[0]);
-    const ptrdiff_t own = task % per_direction;
-    const int index = own >= first;
+    const ptrdiff_t per_direction = weight_tasks(layer) / layer->shape->D;
+    ptrdiff_t own = task % per_direction;
+    int index = 0;
+    for (; own >= outer_tasks(&layer->shares[index]); index++) own -= outer_tasks(&layer->shares[index]);
     const struct outer outer = outer_of(&layer->pass[task / per_direction], index);
-    const struct block block = outer_block(&layer->shares[index], index ? own - first : own);
+    const struct block block = outer_block(&layer->shares[index], own);
     for (ptrdiff_t s1 = layer->s1, s0; s1 > layer->s0; s1 = s0) {
         s0 = chunk_start(plan, s1);
         outer_run(&outer, &layer->worker[worker].outer, &block, plan->start[s0], plan->start[s1], s1 < plan->T);
@@ -304,7 +388,7 @@ static void weight_task(const struct backward_layer *layer, ptrdiff_t task, int 
 
 static void sum_task(const struct backward_layer *layer, ptrdiff_t task, int worker) {
     const struct reverse_pass *pass = &layer->pass[task / layer->symbol_parts];
-    const ptrdiff_t part = task % layer->symbol_parts, width = layer->shape->row;
+    const ptrdiff_t part = task % layer->symbol_parts, width = layer->shape->x_row;
     const ptrdiff_t begin = part * width / layer->symbol_parts, end = (part + 1) * width / layer->symbol_parts;
     for (ptrdiff_t s1 = layer->s1, s0; s1 > layer->s0; s1 = s0) {
         s0 = chunk_start(layer->plan, s1);
@@ -342,7 +426,7 @@ static void vector_task(const struct backward_layer *layer, ptrdiff_t task, int 
     for (ptrdiff_t i = 0; i < n; i++) {
         own->c[i] = layer->dvectors + (first + i) * layer->shape->I;
         for (int d = 0; d < layer->shape->D; d++)
-            own->dz[d][i] = layer->pass[d].by_symbol + (first + i) * layer->shape->row;
+            own->dz[d][i] = layer->pass[d].by_symbol + (first + i) * layer->shape->x_row;
     }
     dx_native(layer, own, n);
 }
@@ -359,11 +443,11 @@ static void run_symbols_blas(struct backward_layer *layer) {
     for (int d = 0; d < shape->D; d++) {
         const struct reverse_pass *pass = &layer->pass[d];
         const struct outer outer = symbol_outer_of(pass);
-        add_to_symbols(pass, &layer->worker[0], 0, layer->plan->T, 0, shape->row);
+        add_to_symbols(pass, &layer->worker[0], 0, layer->plan->T, 0, shape->x_row);
         outer_blas(&outer, &layer->worker[0].outer, &shape->runtime->blas, shape->num);
         if (layer->dvectors)
-            gates_times_blas(shape, shape->num, shape->I, pass->by_symbol, pass->weights->w_ih, shape->cell.x_block, d,
-                             layer->dvectors, shape->I);
+            gates_times_blas(shape, &pass->from_input, shape->num, pass->by_symbol, shape->x_row, pass->weights->w_ih,
+                             d, layer->dvectors, shape->I);
     }
 }
 

@@ -13,34 +13,42 @@ struct shape {
     const struct kernels *kernels;
     const clstm_stack *stack;
     const clstm_noise *noise; /* NULL: nothing is random */
-    const struct cell_kernels *cell_kernels;
     struct cell cell;
     struct cell_limits limits;
-    ptrdiff_t I, H, L, D;
-    int backwards;     /* the one direction is the reverse one */
-    ptrdiff_t ld, row; /* padded(H); elements of the blocks of a step and row */
-    int blas;          /* products by BLAS, on the calling thread */
+    ptrdiff_t I, H, L, D, R; /* R: elements of h */
+    int backwards;           /* the one direction is the reverse one */
+    ptrdiff_t ld, ld_h;      /* padded(H), padded(R) */
+    ptrdiff_t row, x_row;    /* elements of the blocks of a step and row; of those that belong to the input */
+    int blas;                /* products by BLAS, on the calling thread */
     /* Layer 0 reads symbols, each of `num`; row n has its own from symbols[n symbol_stride] on. NULL: it reads x. */
     const int64_t *symbols;
     ptrdiff_t num, symbol_stride;
 };
 
+static inline int has_options_of_lstm(const clstm_stack *stack) {
+    return stack->coupled || stack->no_forget || stack->peephole || stack->cell_clip > 0 || stack->zoneout_c > 0 ||
+           stack->projection_size > 0 || stack->layer_norm;
+}
+
 /* The cell of a stack with all its options; 0 if it does not have them. */
 static inline int describe_cell(const struct kernels *kernels, const clstm_stack *stack, int noise, struct cell *cell) {
     struct cell_form *form = &cell->form;
-    const int fits = kernels->cells[stack->cell]->describe(stack, cell);
+    *cell = (struct cell){0};
     form->clip = stack->clip > 0;
     form->clip_gradient = stack->gradient_clip > 0;
     form->mask = noise && stack->recurrent_dropout > 0;
     form->zone_h = stack->zoneout_h > 0;
     form->zone_c = stack->zoneout_c > 0;
-    form->direct = form->direct || form->zone_h || form->mask; /* the gradient of the final h does not meet the mask */
+    form->direct = form->zone_h || form->mask; /* the gradient of the final h does not meet the mask */
     form->gate = stack->gate_activation ? stack->gate_activation : CLSTM_SIGMOID;
     form->candidate = stack->candidate_activation ? stack->candidate_activation : CLSTM_TANH;
     form->output = stack->output_activation ? stack->output_activation : CLSTM_TANH;
-    cell->general = cell->general || form->mask || form->zone_h || form->zone_c || form->clip || form->clip_gradient ||
+    cell->general = form->mask || form->zone_h || form->zone_c || form->clip || form->clip_gradient ||
                     form->gate != CLSTM_SIGMOID || form->candidate != CLSTM_TANH || form->output != CLSTM_TANH;
-    return fits && (cell->has_c || !form->zone_c);
+    if (!kernels->describe[stack->cell](stack, cell)) return 0;
+    return stack->cell == CLSTM_LSTM
+               ? !stack->reset_before
+               : !has_options_of_lstm(stack) && !(stack->reset_before && stack->cell != CLSTM_GRU);
 }
 
 static inline struct shape shape_with(const clstm_runtime *runtime, const clstm_stack *stack,
@@ -51,19 +59,21 @@ static inline struct shape shape_with(const clstm_runtime *runtime, const clstm_
         .kernels = kernels,
         .stack = stack,
         .noise = noise,
-        .cell_kernels = kernels->cells[stack->cell],
         .limits = {(real)stack->clip, (real)stack->cell_clip, (real)stack->gradient_clip, (real)stack->zoneout_h,
                    (real)stack->zoneout_c},
         .I = stack->input_size,
         .H = stack->hidden_size,
         .L = stack->num_layers,
         .D = stack->directions,
+        .R = stack->projection_size > 0 ? stack->projection_size : stack->hidden_size,
         .ld = padded(stack->hidden_size),
         .backwards = stack->go_backwards != 0,
         .blas = runtime->backend == CLSTM_BLAS,
     };
     describe_cell(kernels, stack, noise != NULL, &shape.cell);
+    shape.ld_h = padded(shape.R);
     shape.row = times(shape.cell.form.blocks, shape.ld);
+    shape.x_row = shape.cell.norm ? times(shape.cell.gates, shape.ld) : shape.row;
     return shape;
 }
 
@@ -80,11 +90,15 @@ static inline struct shape shape_for(const clstm_runtime *runtime, const clstm_s
     return shape;
 }
 
+static inline int has_second_stage(const struct shape *shape) {
+    return shape->cell.late > 0 || shape->cell.form.projects;
+}
+
 /* Whether direction d goes from the end. */
 static inline int is_reverse(const struct shape *shape, ptrdiff_t d) { return shape->backwards || d == 1; }
 
 static inline ptrdiff_t layer_width(const struct shape *shape, ptrdiff_t layer) {
-    return layer == 0 ? shape->I : shape->D * shape->H;
+    return layer == 0 ? shape->I : shape->D * shape->R;
 }
 
 static inline int reads_symbols(const struct shape *shape, ptrdiff_t layer) { return layer == 0 && shape->symbols; }
@@ -95,16 +109,20 @@ static inline ptrdiff_t step_width(const struct shape *shape, ptrdiff_t layer) {
 }
 
 static inline ptrdiff_t widest_layer(const struct shape *shape) {
-    const ptrdiff_t upper = shape->L > 1 ? shape->D * shape->H : 0;
+    const ptrdiff_t upper = shape->L > 1 ? shape->D * shape->R : 0;
     return shape->I > upper ? shape->I : upper;
 }
 
-/* The tape of one layer and direction, rows padded to ld. Slot 0 of h and c is the initial state; step s reads slot s
- * and writes slot s+1. Slot 0 has N rows, slot s+1 has the alive[s] rows that take step s: for equal lengths h and c
- * are [T+1,N,ld] and the blocks (the gates of an LSTM) [T,N,blocks,ld]. */
+/* The tape of one layer and direction, rows padded to ld, those of h to ld_h. Slot 0 of h and c is the initial state; step
+ * s reads slot s and writes slot s+1. Slot 0 has N rows, slot s+1 has the alive[s] rows that take step s: for equal
+ * lengths h and c are [T+1,N,ld] and the blocks (the gates of an LSTM) [T,N,blocks,ld], as all that follow. What there is
+ * none of is NULL. */
 struct layer_tape {
-    real *blocks, *c, *h; /* c NULL: the cell has none */
-    real *u;              /* h times the mask of recurrent dropout, what w_hh multiplies; NULL: that is h */
+    real *blocks, *c, *h;
+    real *u;      /* like h, times the mask of recurrent dropout, what w_hh multiplies; NULL: that is h */
+    real *inner;  /* [ld] what the second stage multiplies */
+    real *dh;     /* [ld_h] projection, from backward: gradient of h */
+    real *scales; /* [SCALES] of layer normalisation */
 };
 
 struct tape {
@@ -123,6 +141,11 @@ static inline double noise_rate(const clstm_stack *stack, clstm_noise_kind kind)
     return rates[kind];
 }
 
+/* Elements of a mask on the state or on w_hh. */
+static inline ptrdiff_t noise_width(const struct shape *shape, clstm_noise_kind kind) {
+    return kind == CLSTM_NOISE_ZONE_C ? shape->H : shape->R;
+}
+
 static inline int has_noise(const struct shape *shape, clstm_noise_kind kind) {
     return shape->noise && noise_rate(shape->stack, kind) > 0;
 }
@@ -136,26 +159,39 @@ static inline ptrdiff_t slot_of(const struct plan *plan, ptrdiff_t slot) {
     return slot == 0 ? 0 : plan->N + plan->start[slot - 1];
 }
 
+/* Elements of the members of a layer_tape, in their order. */
+enum { TAPE_PARTS = 7 };
+static inline void tape_parts(ptrdiff_t parts[TAPE_PARTS], const struct shape *shape, const struct plan *plan) {
+    const struct cell *cell = &shape->cell;
+    const ptrdiff_t slots = plan->N + plan->rows;
+    const ptrdiff_t found[TAPE_PARTS] = {
+        times(plan->rows, shape->row),
+        cell->has_c ? times(slots, shape->ld) : 0,
+        times(slots, shape->ld_h),
+        cell->form.mask ? times(slots, shape->ld_h) : 0,
+        has_second_stage(shape) ? times(plan->rows, shape->ld) : 0,
+        cell->form.projects ? times(plan->rows, shape->ld_h) : 0,
+        cell->norm ? times(plan->rows / CACHE_LINE + 1, SCALES * CACHE_LINE) : 0,
+    };
+    memcpy(parts, found, sizeof found);
+}
+
+/* One piece for all layers, so that the distance is the same: each part is whole cache lines. */
 static inline void tape_lay_out(struct tape *tape, struct arena *arena, const struct shape *shape,
                                 const clstm_batch *batch) {
     plan_lay_out(&tape->plan, arena, batch);
     const struct plan *plan = &tape->plan;
-    const ptrdiff_t blocks = times(plan->rows, shape->row);
-    const ptrdiff_t h = times(plan->N + plan->rows, shape->ld), c = shape->cell.has_c ? h : 0;
-    /* One piece for all, so that the distance is the same: each part is whole cache lines because ld is. */
-    tape->first.blocks = arena_take(arena, blocks, sizeof(real));
-    tape->first.c = shape->cell.has_c ? arena_take(arena, c, sizeof(real)) : NULL;
-    tape->first.h = arena_take(arena, h, sizeof(real));
-    const ptrdiff_t u = shape->cell.form.mask ? h : 0;
-    tape->first.u = u ? arena_take(arena, u, sizeof(real)) : NULL;
-    ptrdiff_t distance;
-    if (__builtin_add_overflow(blocks, c, &distance) || __builtin_add_overflow(distance, h, &distance) ||
-        __builtin_add_overflow(distance, u, &distance)) {
-        arena->overflow = 1;
-        return;
+    ptrdiff_t parts[TAPE_PARTS];
+    real *found[TAPE_PARTS];
+    tape_parts(parts, shape, plan);
+    tape->distance = 0;
+    for (int i = 0; i < TAPE_PARTS; i++) {
+        found[i] = parts[i] ? arena_take(arena, parts[i], sizeof(real)) : NULL;
+        if (__builtin_add_overflow(tape->distance, parts[i], &tape->distance)) arena->overflow = 1;
     }
-    tape->distance = distance;
-    arena_take(arena, times(shape->L * shape->D - 1, distance), sizeof(real));
+    if (arena->overflow) return;
+    tape->first = (struct layer_tape){found[0], found[1], found[2], found[3], found[4], found[5], found[6]};
+    arena_take(arena, times(shape->L * shape->D - 1, tape->distance), sizeof(real));
     for (ptrdiff_t l = 0; l < 2; l++) {
         const ptrdiff_t each = times(plan->rows, padded(layer_width(shape, l))), count = l ? shape->L - 1 : 1;
         tape->mixed[l] = mixes_input(shape, l) ? arena_take(arena, times(count, each), sizeof(real)) : NULL;
@@ -168,10 +204,15 @@ static inline real *mixed_at(const struct tape *tape, const struct shape *shape,
     return tape->mixed[1] + (layer - 1) * tape->plan.rows * padded(layer_width(shape, layer));
 }
 
+static inline real *moved(real *first, ptrdiff_t shift) { return first ? first + shift : NULL; }
+
 static inline struct layer_tape tape_at(const struct tape *tape, ptrdiff_t index) {
+    const struct layer_tape *first = &tape->first;
     const ptrdiff_t shift = index * tape->distance;
-    return (struct layer_tape){tape->first.blocks + shift, tape->first.c ? tape->first.c + shift : NULL,
-                               tape->first.h + shift, tape->first.u ? tape->first.u + shift : NULL};
+    return (struct layer_tape){
+        moved(first->blocks, shift), moved(first->c, shift),  moved(first->h, shift),      moved(first->u, shift),
+        moved(first->inner, shift),  moved(first->dh, shift), moved(first->scales, shift),
+    };
 }
 
 /* For the rows [r0, r0 + n) at step s of a direction: the rows of a table, of `width` elements each, that belong to their
@@ -191,9 +232,9 @@ static inline struct input tape_source(const struct tape *tape, const struct sha
     if (layer == 0) return (struct input){.segments = 1, .segment = {at_caller(x)}, .width = {shape->I}};
     struct input input = {.segments = (int)shape->D};
     for (int d = 0; d < shape->D; d++) {
-        real *h = tape_at(tape, (layer - 1) * shape->D + d).h + tape->plan.N * shape->ld;
-        input.segment[d] = at_packed(h, shape->ld, is_reverse(shape, d));
-        input.width[d] = shape->H;
+        real *h = tape_at(tape, (layer - 1) * shape->D + d).h + tape->plan.N * shape->ld_h;
+        input.segment[d] = at_packed(h, shape->ld_h, is_reverse(shape, d));
+        input.width[d] = shape->R;
     }
     return input;
 }
@@ -207,19 +248,21 @@ static inline struct input tape_input(const struct tape *tape, const struct shap
         .segments = 1, .segment = {at_packed(mixed_at(tape, shape, layer), padded(width), 0)}, .width = {width}};
 }
 
-/* Initial states: h0 or c0 [N,H] of one layer and direction (NULL: zero) into N padded rows in the plan's order, if
+/* Initial states: h0 or c0 [N,width] of one layer and direction (NULL: zero) into N padded rows in the plan's order, if
  * there are any. */
-static inline void read_state(real *rows, const real *state, const struct plan *plan, ptrdiff_t H, ptrdiff_t ld) {
+static inline void read_state(real *rows, const real *state, const struct plan *plan, ptrdiff_t width) {
+    const ptrdiff_t ld = padded(width);
     if (!rows) return;
     if (!state) {
         memset(rows, 0, (size_t)(plan->N * ld) * sizeof(real));
         return;
     }
-    for (ptrdiff_t r = 0; r < plan->N; r++) copy_padded(rows + r * ld, state + plan->order[r] * H, H, ld);
+    for (ptrdiff_t r = 0; r < plan->N; r++) copy_padded(rows + r * ld, state + plan->order[r] * width, width, ld);
 }
 
-static inline real *state_at(void *state, const struct shape *shape, ptrdiff_t N, ptrdiff_t index) {
-    return state ? (real *)state + index * N * shape->H : NULL;
+/* h or c of one layer and direction, of `width` elements. */
+static inline real *state_at(void *state, ptrdiff_t N, ptrdiff_t index, ptrdiff_t width) {
+    return state ? (real *)state + index * N * width : NULL;
 }
 
 /* Clears what lies beyond the lengths of an output [N,T,F] of the caller. */
@@ -229,6 +272,13 @@ static inline void clear_padding(clstm_sequence sequence, const clstm_batch *bat
         for (ptrdiff_t t = batch->lengths[n]; t < batch->T; t++)
             memset((real *)sequence.data + n * sequence.stride_n + t * sequence.stride_t, 0,
                    (size_t)width * sizeof(real));
+}
+
+/* Whether these blocks of a row are one run of numbers. */
+static inline int side_by_side(const struct shape *shape, const int *block, int gates) {
+    int contiguous = shape->H == shape->ld || gates == 1;
+    for (int gate = 1; gate < gates; gate++) contiguous = contiguous && block[gate] == block[0] + gate;
+    return contiguous;
 }
 
 static inline ptrdiff_t parts_of(ptrdiff_t size, ptrdiff_t share) { return (size + share - 1) / share; }
@@ -242,115 +292,15 @@ static inline int threads_for(const clstm_runtime *runtime, double operations) {
 /* Threads that pack the weights of one layer: moving a number takes as long as some thirty operations. */
 static inline int pack_threads(const struct shape *shape, ptrdiff_t layer) {
     const double rows = (double)(shape->cell.gates * shape->H * shape->D);
-    return threads_for(shape->runtime, 30 * rows * (double)(layer_width(shape, layer) + shape->H));
+    return threads_for(shape->runtime, 30 * rows * (double)(layer_width(shape, layer) + shape->R));
 }
 
 /* Floating-point operations of the products of one layer, forward. */
 static inline double layer_operations(const struct shape *shape, const struct plan *plan, ptrdiff_t layer) {
-    const double each = 2.0 * shape->cell.gates * (double)shape->H * (double)shape->D;
+    const double each = 2.0 * shape->cell.gates * (double)shape->H * (double)shape->D, rows = (double)plan->rows;
     const double once = (double)shape->num * (double)shape->I;
-    return each * ((double)(step_width(shape, layer) + shape->H) * (double)plan->rows + (layer == 0 ? once : 0));
-}
-
-static inline struct panels cell_panels(const struct shape *shape) {
-    return gate_panels(shape->kernels, shape->cell.gates, shape->H);
-}
-
-/* Where the vectors of a panel stand in the blocks of a row. */
-static inline void block_vectors(ptrdiff_t vector[MAX_VECTORS], const struct shape *shape, struct panels panels,
-                                 const int block[MAX_GATES]) {
-    for (int j = 0; j < panels.vectors; j++)
-        vector[j] = block[j / panels.groups] * shape->ld + j % panels.groups * shape->kernels->lanes;
-}
-
-/* [rows,H] as padded rows. */
-static inline void pad_rows(real *to, const real *from, ptrdiff_t rows, const struct shape *shape) {
-    for (ptrdiff_t row = 0; row < rows; row++)
-        copy_padded(to + row * shape->ld, from + row * shape->H, shape->H, shape->ld);
-}
-
-/* Whether these blocks of a row are one run of numbers. */
-static inline int side_by_side(const struct shape *shape, const int block[MAX_GATES]) {
-    int contiguous = shape->H == shape->ld || shape->cell.gates == 1;
-    for (int gate = 1; gate < shape->cell.gates; gate++) contiguous = contiguous && block[gate] == block[0] + gate;
-    return contiguous;
-}
-
-/* Elements of a panel for each k. */
-static inline ptrdiff_t panel_width(const struct shape *shape, struct panels panels) {
-    return panels.vectors * shape->kernels->lanes;
-}
-
-/* Clears some panels of a packed vector. */
-static inline void clear_panels(const struct shape *shape, real *dst, struct panels panels, struct panel_range range) {
-    const ptrdiff_t end = range.end < panels.full ? range.end : panels.full;
-    const ptrdiff_t vectors = (end - range.begin) * panels.vectors + (range.end > panels.full ? panels.last : 0);
-    memset(dst, 0, (size_t)(vectors * shape->kernels->lanes) * sizeof(real));
-}
-
-/* Packs some panels of a vector [gates,H]; NULL is zero. */
-static inline void pack_bias(const struct shape *shape, real *dst, const real *b, struct panel_range range) {
-    const struct panels panels = cell_panels(shape);
-    if (b) shape->kernels->pack_gates(dst, b, 1, shape->H, 1, &panels, range);
-    else clear_panels(shape, dst, panels, range);
-}
-
-/* The same for the second sum of the last gate, whose b is [H]. */
-static inline void pack_second(const struct shape *shape, real *dst, const real *b, struct panel_range range) {
-    const struct panels panels = cell_panels(shape);
-    const ptrdiff_t full = panels.groups * shape->kernels->lanes, width = panel_width(shape, panels);
-    clear_panels(shape, dst, panels, range);
-    for (ptrdiff_t panel = range.begin; b && panel < range.end; panel++) {
-        const ptrdiff_t units = panel < panels.full ? full : panels.units, left = shape->H - panel * full;
-        copy_or_clear(dst + (panel - range.begin) * width + (panels.gates - 1) * units, b + panel * full,
-                      left < units ? left : units);
-    }
-}
-
-/* Sums over fewer units are too short for anything to arrive during them. */
-enum { TIME_TO_ARRIVE = 48 };
-
-/* The blocks on the tape, and y, which nobody has touched for a while and whose order no processor guesses. */
-static inline void await_forward(struct cell_forward *step) {
-    struct fused *fused = &step->fused;
-    fused->awaited = 0;
-    if (step->hidden <= TIME_TO_ARRIVE) return;
-    for (int b = 0; step->blocks && b < step->form.blocks; b++)
-        fused->await[fused->awaited++] =
-            (struct awaited){.base = step->blocks + b * step->ld, .stride = step->form.blocks * step->ld};
-    if (step->y) fused->await[fused->awaited++] = (struct awaited){.rows = (const real *const *)step->y};
-}
-
-/* What is the same in all steps of a cell. `input_terms` are the terms of the sums that come from the input. */
-static inline struct cell_forward cell_forward_of(const struct shape *shape, int input_terms) {
-    struct cell_forward step = {
-        .fused = {.panels = cell_panels(shape),
-                  .two_sums = shape->cell.two_sums,
-                  .resume = input_terms,
-                  .first_unit = shape->H,
-                  .units = shape->H,
-                  .finish = shape->cell_kernels->forward[shape->cell.general]},
-        .hidden = shape->H,
-        .ld = shape->ld,
-        .form = shape->cell.form,
-        .limits = shape->limits,
-    };
-    block_vectors(step.fused.vector, shape, step.fused.panels, shape->cell.x_block);
-    return step;
-}
-
-/* A step of some rows whose panels are shared by threads. */
-struct shared_step {
-    const struct kernels *kernels;
-    const struct fused *step;
-    struct panel_range range;
-    ptrdiff_t parts;
-};
-
-static inline void shared_step_task(void *context, ptrdiff_t part, int worker) {
-    const struct shared_step *shared = context;
-    shared->kernels->fused(shared->step, part_of(shared->range, part, shared->parts));
-    (void)worker;
+    const double projection = shape->cell.form.projects ? 2.0 * (double)(shape->R * shape->H * shape->D) : 0;
+    return each * ((double)(step_width(shape, layer) + shape->R) * rows + (layer == 0 ? once : 0)) + projection * rows;
 }
 
 #endif

@@ -31,37 +31,38 @@ static inline struct place row_place(const struct shape *shape, const struct pla
     return place_of(kind, index, noise->seed, noise->rows ? noise->rows[n] : n, noise->first_step + t);
 }
 
-/* A mask [ld] for each of the rows [r0, r0 + n): at step s of a direction, or of all its steps (EVERY_STEP). */
+/* A padded mask for each of the rows [r0, r0 + n): at step s of a direction, or of all its steps (EVERY_STEP). */
 static inline void draw_rows(const struct shape *shape, const struct plan *plan, clstm_noise_kind kind, ptrdiff_t index,
                              ptrdiff_t s, ptrdiff_t r0, ptrdiff_t n, real *to) {
     const double rate = noise_rate(shape->stack, kind);
-    for (ptrdiff_t i = 0; i < n; i++, to += shape->ld) {
+    const ptrdiff_t width = noise_width(shape, kind), ld = padded(width);
+    for (ptrdiff_t i = 0; i < n; i++, to += ld) {
         const ptrdiff_t t = s == EVERY_STEP ? 0 : plan_time(plan, is_reverse(shape, index % shape->D), s, r0 + i);
-        draw(shape->kernels, to, shape->H, kind, rate, row_place(shape, plan, kind, index, r0 + i, t));
-        memset(to + shape->H, 0, (size_t)(shape->ld - shape->H) * sizeof(real));
+        draw(shape->kernels, to, width, kind, rate, row_place(shape, plan, kind, index, r0 + i, t));
+        memset(to + width, 0, (size_t)(ld - width) * sizeof(real));
     }
 }
 
 /* Room for the masks on h and for dropped weights, by direction; NULL where there are none. */
 static inline void noise_lay_out(real *mask[2], real *dropped[2], struct arena *arena, const struct shape *shape,
                                  const struct plan *plan) {
-    const ptrdiff_t weights = times(times(shape->cell.gates, shape->H), shape->H);
+    const ptrdiff_t weights = times(times(shape->cell.gates, shape->H), shape->R);
     for (int d = 0; d < shape->D; d++) {
-        mask[d] = shape->cell.form.mask ? arena_take(arena, times(plan->N, shape->ld), sizeof(real)) : NULL;
+        mask[d] = shape->cell.form.mask ? arena_take(arena, times(plan->N, shape->ld_h), sizeof(real)) : NULL;
         dropped[d] = has_noise(shape, CLSTM_NOISE_WEIGHT) ? arena_take(arena, weights, sizeof(real)) : NULL;
     }
 }
 
 /* ---- the weights ---- */
 
-/* dropped [G H, H] = w_hh times its mask */
+/* dropped [G H, R] = w_hh times its mask */
 static inline void drop_weights(const struct shape *shape, ptrdiff_t index, const real *w, real *dropped) {
     const double rate = noise_rate(shape->stack, CLSTM_NOISE_WEIGHT);
-    const ptrdiff_t H = shape->H, rows = shape->cell.gates * H;
-    for (ptrdiff_t row = 0; row < rows; row++, dropped += H, w += H) {
-        draw(shape->kernels, dropped, H, CLSTM_NOISE_WEIGHT, rate,
+    const ptrdiff_t R = shape->R, rows = shape->cell.gates * shape->H;
+    for (ptrdiff_t row = 0; row < rows; row++, dropped += R, w += R) {
+        draw(shape->kernels, dropped, R, CLSTM_NOISE_WEIGHT, rate,
              place_of(CLSTM_NOISE_WEIGHT, index, shape->noise->seed, row, EVERY_STEP));
-        for (ptrdiff_t k = 0; k < H; k++) dropped[k] *= w[k];
+        for (ptrdiff_t k = 0; k < R; k++) dropped[k] *= w[k];
     }
 }
 
@@ -69,11 +70,11 @@ static inline void drop_weights(const struct shape *shape, ptrdiff_t index, cons
 static inline void add_dropped(const struct shape *shape, ptrdiff_t index, const real *of_dropped, real *mask,
                                real *gradient) {
     const double rate = noise_rate(shape->stack, CLSTM_NOISE_WEIGHT);
-    const ptrdiff_t H = shape->H, rows = shape->cell.gates * H;
-    for (ptrdiff_t row = 0; row < rows; row++, of_dropped += H, gradient += H) {
-        draw(shape->kernels, mask, H, CLSTM_NOISE_WEIGHT, rate,
+    const ptrdiff_t R = shape->R, rows = shape->cell.gates * shape->H;
+    for (ptrdiff_t row = 0; row < rows; row++, of_dropped += R, gradient += R) {
+        draw(shape->kernels, mask, R, CLSTM_NOISE_WEIGHT, rate,
              place_of(CLSTM_NOISE_WEIGHT, index, shape->noise->seed, row, EVERY_STEP));
-        for (ptrdiff_t k = 0; k < H; k++) gradient[k] += mask[k] * of_dropped[k];
+        for (ptrdiff_t k = 0; k < R; k++) gradient[k] += mask[k] * of_dropped[k];
     }
 }
 

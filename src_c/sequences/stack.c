@@ -23,6 +23,7 @@ clstm_status check_stack(const clstm_stack *stack) {
     for (int i = 0; !status && i < 6; i++)
         if (!(rates[i] >= 0 && rates[i] < 1)) status = CLSTM_BAD_OPTION;
     if (!status && !(stack->input_noise >= 0)) status = CLSTM_BAD_OPTION;
+    if (!status && stack->projection_size) status = check_size(stack->projection_size);
     if (!status && stack->go_backwards && stack->directions != 1) status = CLSTM_BAD_OPTION;
     return status || stack_fits(stack) ? status : CLSTM_BAD_OPTION;
 }

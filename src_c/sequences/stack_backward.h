@@ -9,16 +9,55 @@
 #include "gradients.h"
 
 struct backward_scratch {
-    struct reverse_weights recurrent[2], from_input[2]; /* by direction */
-    real *dh[2], *dc[2], *direct[2], *sums[2][2];
-    real *peephole[2], *dpeephole[2];
+    struct reverse_weights recurrent[2], inner[2], from_input[2]; /* by direction */
+    real *dh[2], *dc[2], *direct[2], *dm[2], *sums[2][MAX_PRODUCTS];
+    real *peephole[2], *dpeephole[2], *norm[2], *dnorm[2];
     real *mask[2], *dropped[2], **wide; /* as in forward */
-    real *between[2];                   /* gradients of a layer's inputs, [rows, D H], by turns */
-    real *by_symbol[2];                 /* sum of dz of each symbol, [num, row], by direction */
+    real *between[2];                   /* gradients of a layer's inputs, [rows, D R], by turns */
+    real *by_symbol[2];                 /* sum of dz of each symbol, [num, x_row], by direction */
     struct backward_worker *worker;
 };
 
-static ptrdiff_t larger(ptrdiff_t a, ptrdiff_t b) { return a > b ? a : b; }
+/* Matrices that are multiplied from the left. */
+static void reverse_matrices_lay_out(struct backward_scratch *scratch, struct arena *arena, const struct shape *shape,
+                                     int d) {
+    const struct cell *cell = &shape->cell;
+    scratch->recurrent[d] = reverse_weights_of(shape, cell->h_block, cell->gates - cell->late, shape->R);
+    reverse_weights_lay_out(&scratch->recurrent[d], arena, shape);
+    if (has_second_stage(shape)) {
+        scratch->inner[d] = inner_weights_of(shape);
+        reverse_weights_lay_out(&scratch->inner[d], arena, shape);
+    }
+    scratch->from_input[d] = reverse_weights_of(shape, cell->x_block, cell->gates, widest_layer(shape));
+    scratch->from_input[d].narrow = NARROW_COLUMNS; /* at most, of any layer */
+    reverse_weights_lay_out(&scratch->from_input[d], arena, shape);
+}
+
+/* What goes from step to step, and sums over the steps. */
+static void carried_lay_out(struct backward_scratch *scratch, struct arena *arena, const struct shape *shape,
+                            const struct plan *plan, int d) {
+    const struct cell *cell = &shape->cell;
+    const ptrdiff_t rows = times(plan->N, shape->ld), rows_h = times(plan->N, shape->ld_h);
+    const ptrdiff_t peephole = times(cell->form.peephole, shape->ld);
+    const ptrdiff_t norm = cell->norm ? norm_elements(cell->gates, shape->ld) : 0;
+    struct weight_product products[MAX_PRODUCTS];
+    const int count = weight_products(shape, products);
+    scratch->dh[d] = arena_take(arena, rows_h, sizeof(real));
+    scratch->dc[d] = cell->has_c ? arena_take(arena, rows, sizeof(real)) : NULL;
+    scratch->direct[d] = cell->form.direct ? arena_take(arena, rows_h, sizeof(real)) : NULL;
+    scratch->dm[d] = cell->norm || has_second_stage(shape) ? arena_take(arena, rows, sizeof(real)) : NULL;
+    for (int i = 0; i < count; i++) {
+        const ptrdiff_t own = most_columns(shape, &products[i]),
+                        of_symbols = i == 0 && shape->num > 0 ? shape->I + 1 : 0;
+        const ptrdiff_t elements = outer_sums(shape->kernels, shape->blas, product_height(shape, &products[i]),
+                                              own > of_symbols ? own : of_symbols);
+        scratch->sums[d][i] = arena_take(arena, elements, sizeof(real));
+    }
+    scratch->peephole[d] = arena_take(arena, peephole, sizeof(real));
+    scratch->dpeephole[d] = arena_take(arena, times(plan->N, peephole), sizeof(real));
+    scratch->norm[d] = norm ? arena_take(arena, norm, sizeof(real)) : NULL;
+    scratch->dnorm[d] = norm ? arena_take(arena, times(plan->N, norm), sizeof(real)) : NULL;
+}
 
 static void backward_lay_out(struct backward_scratch *scratch, struct arena *arena, const struct shape *shape,
                              const struct plan *plan) {
@@ -26,29 +65,14 @@ static void backward_lay_out(struct backward_scratch *scratch, struct arena *are
     const ptrdiff_t rows = chunk_capacity(plan), widest = widest_layer(shape);
     const struct outer_shares shares = largest_shares(shape, plan);
     for (int d = 0; d < shape->D; d++) {
-        scratch->recurrent[d] = reverse_weights_of(shape, shape->H, shape->cell.h_block);
-        reverse_weights_lay_out(&scratch->recurrent[d], arena, shape);
-        scratch->from_input[d] =
-            (struct reverse_weights){.columns = widest, .narrow = NARROW_COLUMNS, .block = shape->cell.x_block};
-        reverse_weights_lay_out(&scratch->from_input[d], arena, shape);
-        scratch->dh[d] = arena_take(arena, times(plan->N, shape->ld), sizeof(real));
-        scratch->dc[d] = shape->cell.has_c ? arena_take(arena, times(plan->N, shape->ld), sizeof(real)) : NULL;
-        scratch->direct[d] =
-            shape->cell.form.direct ? arena_take(arena, times(plan->N, shape->ld), sizeof(real)) : NULL;
-        for (int i = 0; i < (shape->cell.two_sums ? 2 : 1); i++) {
-            const ptrdiff_t columns = larger(most_columns(shape, i), i == 0 && shape->num > 0 ? shape->I + 1 : 0);
-            scratch->sums[d][i] = arena_take(
-                arena, outer_sums(shape->kernels, shape->blas, shape->cell.gates * shape->H, columns), sizeof(real));
-        }
-        const ptrdiff_t peephole = times(shape->cell.form.peephole, shape->ld);
-        scratch->peephole[d] = arena_take(arena, peephole, sizeof(real));
-        scratch->dpeephole[d] = arena_take(arena, times(plan->N, peephole), sizeof(real));
+        reverse_matrices_lay_out(scratch, arena, shape, d);
+        carried_lay_out(scratch, arena, shape, plan, d);
     }
     noise_lay_out(scratch->mask, scratch->dropped, arena, shape, plan);
     scratch->wide = wide_lay_out(arena, shape, threads);
     for (int d = 0; d < shape->D; d++)
-        scratch->by_symbol[d] = arena_take(arena, times(shape->num, shape->row), sizeof(real));
-    const ptrdiff_t between = shape->L > 1 ? times(plan->rows, shape->D * shape->H) : 0;
+        scratch->by_symbol[d] = arena_take(arena, times(shape->num, shape->x_row), sizeof(real));
+    const ptrdiff_t between = shape->L > 1 ? times(plan->rows, shape->D * shape->R) : 0;
     for (int i = 0; i < 2; i++) scratch->between[i] = arena_take(arena, between, sizeof(real));
     scratch->worker = arena_take(arena, threads, sizeof *scratch->worker);
     for (int i = 0; i < threads; i++) {
@@ -63,13 +87,18 @@ static void backward_lay_out(struct backward_scratch *scratch, struct arena *are
 
 /* ---- one layer ---- */
 
+enum { REVERSE_MATRICES = 3 };
+
 static void pack_backward_task(void *context, ptrdiff_t task, int worker) {
     const struct backward_layer *layer = context;
-    const struct reverse_pass *pass = &layer->pass[task / (2 * REVERSE_PARTS)];
-    const int part = (int)(task % REVERSE_PARTS);
-    if (task / REVERSE_PARTS % 2 == 0) pack_reverse(layer->shape, &pass->recurrent, pass->weights->w_hh, part);
-    else if (layer->dx.base || layer->dvectors)
-        pack_reverse(layer->shape, &pass->from_input, pass->weights->w_ih, part);
+    const struct shape *shape = layer->shape;
+    const struct reverse_pass *pass = &layer->pass[task / (REVERSE_MATRICES * REVERSE_PARTS)];
+    const int part = (int)(task % REVERSE_PARTS), matrix = (int)(task / REVERSE_PARTS % REVERSE_MATRICES);
+    if (matrix == 0) pack_reverse(shape, &pass->recurrent, pass->weights->w_hh, part);
+    if (matrix == 1 && has_second_stage(shape))
+        pack_reverse(shape, &pass->inner, inner_matrix(shape, pass->weights), part);
+    if (matrix == 2 && (layer->dx.base || layer->dvectors))
+        pack_reverse(shape, &pass->from_input, pass->weights->w_ih, part);
     (void)worker;
 }
 
@@ -115,7 +144,7 @@ static void run_layer_backward(struct backward_layer *layer, ptrdiff_t index) {
     const struct plan *plan = layer->plan;
     const double operations = layer_operations(shape, plan, index);
     const int threads = threads_for(shape->runtime, operations), batched = batched_threads(shape, plan, index);
-    layer->outers = weight_shares(shape, plan, index, layer->shares);
+    layer->products = weight_shares(shape, plan, index, layer->shares);
     if (reads_symbols(shape, index)) {
         layer->symbol_parts = batched;
         layer->symbol_shares = symbol_shares(shape, plan);
@@ -123,7 +152,7 @@ static void run_layer_backward(struct backward_layer *layer, ptrdiff_t index) {
     layer->blocks = row_blocks(shape, plan, threads);
     const int split = split_of(shape, plan, threads, layer->blocks);
     for (int d = 0; d < shape->D; d++) layer->pass[d].split = split;
-    clstm_parallel(pack_threads(shape, index), shape->D * 2 * REVERSE_PARTS, pack_backward_task, layer);
+    clstm_parallel(pack_threads(shape, index), shape->D * REVERSE_MATRICES * REVERSE_PARTS, pack_backward_task, layer);
     for (layer->s1 = plan->T; layer->s1 > 0; layer->s1 = layer->s0) {
         layer->s0 = chunk_start(plan, layer->s1);
         for (ptrdiff_t n = chunks_at_once(shape, batched); n > 1 && layer->s0 > 0; n--)
@@ -132,14 +161,14 @@ static void run_layer_backward(struct backward_layer *layer, ptrdiff_t index) {
     }
 }
 
-static void run_layer_backward_blas(struct backward_layer *layer) {
+static void run_layer_backward_blas(struct backward_layer *layer, ptrdiff_t index) {
     const struct shape *shape = layer->shape;
     layer->blocks = 1;
-    layer->outers = shape->cell.two_sums ? 2 : 1;
+    layer->products = weight_shares(shape, layer->plan, index, layer->shares);
     layer->s1 = layer->plan->T;
     clstm_parallel(1, shape->D, recurrence_task, layer);
     for (int d = 0; d < shape->D; d++) {
-        for (int i = 0; i < layer->outers; i++) {
+        for (int i = 0; i < layer->products; i++) {
             const struct outer outer = outer_of(&layer->pass[d], i);
             outer_blas(&outer, &layer->worker[0].outer, &shape->runtime->blas, layer->plan->rows);
         }
@@ -149,18 +178,21 @@ static void run_layer_backward_blas(struct backward_layer *layer) {
 
 /* ---- the stack ---- */
 
-/* dh0, dc0 [N,H] of one layer and direction from the padded rows in the plan's order. */
-static void write_gradient(real *to, const real *rows, const struct reverse_pass *pass) {
-    const ptrdiff_t H = pass->shape->H;
+/* dh0 or dc0 [N,width] of one layer and direction from the padded rows in the plan's order. */
+static void write_gradient(real *to, const real *rows, const struct reverse_pass *pass, ptrdiff_t width) {
+    const ptrdiff_t ld = padded(width);
     for (ptrdiff_t r = 0; to && rows && r < pass->plan->N; r++)
-        memcpy(to + pass->plan->order[r] * H, rows + r * pass->shape->ld, (size_t)H * sizeof(real));
+        memcpy(to + pass->plan->order[r] * width, rows + r * ld, (size_t)width * sizeof(real));
 }
 
-static void start_peepholes(const struct reverse_pass *pass) {
+static void start_vectors(const struct reverse_pass *pass) {
     const struct shape *shape = pass->shape;
-    const ptrdiff_t rows = shape->cell.form.peephole;
-    pad_rows(pass->peephole, pass->weights->peephole, rows, shape);
-    memset(pass->dpeephole, 0, (size_t)(pass->plan->N * rows * shape->ld) * sizeof(real));
+    const ptrdiff_t N = pass->plan->N, peephole = shape->cell.form.peephole * shape->ld;
+    pad_vectors(pass->peephole, pass->norm, pass->weights, shape);
+    if (pass->dm)
+        memset(pass->dm, 0, (size_t)(N * shape->ld) * sizeof(real)); /* the padding, which is multiplied too */
+    memset(pass->dpeephole, 0, (size_t)(N * peephole) * sizeof(real));
+    if (pass->dnorm) memset(pass->dnorm, 0, (size_t)(N * norm_elements(shape->cell.gates, shape->ld)) * sizeof(real));
 }
 
 /* Draws the masks of forward again. */
@@ -184,9 +216,7 @@ static void mix_backward(const struct backward_layer *layer, const struct backwa
 static struct reverse_weights from_input_of(const struct shape *shape, const struct reverse_weights *memory,
                                             ptrdiff_t width) {
     struct reverse_weights weights = *memory;
-    const struct reverse_weights sizes = reverse_weights_of(shape, width, memory->block);
-    weights.columns = sizes.columns;
-    weights.narrow = sizes.narrow;
+    set_reverse_columns(&weights, shape, width);
     return weights;
 }
 
@@ -194,12 +224,12 @@ static void backward_stack(const struct shape *shape, struct backward_scratch *s
                            const clstm_weights *weights, clstm_sequence x, clstm_sequence dy, clstm_state dfinal,
                            clstm_sequence dx, clstm_state dinitial, const clstm_gradients *grads, ptrdiff_t bptt) {
     const struct plan *plan = &tape->plan;
-    const ptrdiff_t D = shape->D, H = shape->H, N = plan->N;
+    const ptrdiff_t D = shape->D, H = shape->H, R = shape->R, N = plan->N;
     struct located upper = at_caller(dy);
     for (ptrdiff_t l = shape->L - 1; l >= 0; l--) {
         struct backward_layer layer = {.shape = shape, .plan = plan, .worker = scratch->worker};
         if (reads_symbols(shape, l)) layer.dvectors = dx.data;
-        else layer.dx = l == 0 ? at_caller(dx) : at_packed(scratch->between[l & 1], D * H, 0);
+        else layer.dx = l == 0 ? at_caller(dx) : at_packed(scratch->between[l & 1], D * R, 0);
         clstm_weights own[2]; /* as they were multiplied */
         for (int d = 0; d < D; d++) {
             const ptrdiff_t index = l * D + d;
@@ -220,34 +250,39 @@ static void backward_stack(const struct shape *shape, struct backward_scratch *s
                 .dropped = scratch->dropped[d],
                 .grads = &grads[index],
                 .recurrent = scratch->recurrent[d],
+                .inner = scratch->inner[d],
                 .from_input = from_input_of(shape, &scratch->from_input[d], layer_width(shape, l)),
                 .dh = scratch->dh[d],
                 .dc = scratch->dc[d],
                 .direct = scratch->direct[d],
+                .dm = scratch->dm[d],
                 .peephole = scratch->peephole[d],
                 .dpeephole = scratch->dpeephole[d],
-                .sums = {scratch->sums[d][0], scratch->sums[d][1]},
+                .norm = scratch->norm[d],
+                .dnorm = scratch->dnorm[d],
+                .sums = {scratch->sums[d][0], scratch->sums[d][1], scratch->sums[d][2]},
             };
-            if (pass->dy.base) pass->dy.base += d * H;
+            if (pass->dy.base) pass->dy.base += d * R;
             if (reads_symbols(shape, l)) {
                 pass->vectors = at_caller(x);
                 pass->by_symbol = scratch->by_symbol[d];
-                memset(pass->by_symbol, 0, (size_t)(shape->num * shape->row) * sizeof(real));
+                memset(pass->by_symbol, 0, (size_t)(shape->num * shape->x_row) * sizeof(real));
             }
             /* Where dh has another way than the products, that of the final state takes it. */
-            read_state(pass->direct, state_at(dfinal.h, shape, N, index), plan, H, shape->ld);
-            read_state(pass->dh, pass->direct ? NULL : state_at(dfinal.h, shape, N, index), plan, H, shape->ld);
-            read_state(pass->dc, state_at(dfinal.c, shape, N, index), plan, H, shape->ld);
-            start_peepholes(pass);
+            real *dh = state_at(dfinal.h, N, index, R);
+            read_state(pass->direct, dh, plan, R);
+            read_state(pass->dh, pass->direct ? NULL : dh, plan, R);
+            read_state(pass->dc, state_at(dfinal.c, N, index, H), plan, H);
+            start_vectors(pass);
             start_noise(pass, &own[d]);
         }
-        if (shape->blas) run_layer_backward_blas(&layer);
+        if (shape->blas) run_layer_backward_blas(&layer, l);
         else run_layer_backward(&layer, l);
         for (int d = 0; d < D; d++) {
-            add_peepholes(&layer.pass[d]);
+            add_vectors(&layer.pass[d]);
             add_direct(&layer.pass[d]);
-            write_gradient(state_at(dinitial.h, shape, N, l * D + d), layer.pass[d].dh, &layer.pass[d]);
-            write_gradient(state_at(dinitial.c, shape, N, l * D + d), layer.pass[d].dc, &layer.pass[d]);
+            write_gradient(state_at(dinitial.h, N, l * D + d, R), layer.pass[d].dh, &layer.pass[d], R);
+            write_gradient(state_at(dinitial.c, N, l * D + d, H), layer.pass[d].dc, &layer.pass[d], H);
             add_weights(&layer.pass[d]); /* which uses dh as working memory */
         }
         if (reads_symbols(shape, l)) run_symbols(&layer);

@@ -16,8 +16,8 @@ int stack_fits(const clstm_stack *stack) {
 static int blas_fits(const struct shape *shape, const struct plan *plan) {
     const ptrdiff_t chunk = chunk_capacity(plan) > OUTER_CHUNK ? chunk_capacity(plan) : OUTER_CHUNK;
     const ptrdiff_t rows = shape->num > chunk ? shape->num : chunk;
-    const ptrdiff_t columns = padded(widest_layer(shape) + shape->H + 1);
-    return clstm_gemm_fits(rows, 4 * shape->ld, columns, columns, columns, 4 * shape->ld);
+    const ptrdiff_t columns = padded(widest_layer(shape) + shape->H + shape->R + 1);
+    return clstm_gemm_fits(rows, shape->row, columns, columns, columns, shape->row);
 }
 
 clstm_status REAL_NAME(stack_sizes)(const clstm_runtime *runtime, const clstm_stack *stack, const clstm_batch *batch,
@@ -64,7 +64,7 @@ void REAL_NAME(stack_forward)(const clstm_runtime *runtime, const clstm_stack *s
     plan_fill(&tape.plan, batch);
     forward_lay_out(&scratch, &in_scratch, &shape, &tape.plan, 0);
     forward_stack(&shape, &scratch, &tape, &tape.plan, weights, x, initial, y, final);
-    clear_padding(y, batch, shape.D * shape.H);
+    clear_padding(y, batch, shape.D * shape.R);
 }
 
 void REAL_NAME(stack_infer)(const clstm_runtime *runtime, const clstm_stack *stack, const clstm_batch *batch,
@@ -80,7 +80,7 @@ void REAL_NAME(stack_infer)(const clstm_runtime *runtime, const clstm_stack *sta
     plan_fill(&plan, batch);
     forward_lay_out(&scratch, &arena, &shape, &plan, 1);
     forward_stack(&shape, &scratch, NULL, &plan, weights, x, initial, y, final);
-    clear_padding(y, batch, shape.D * shape.H);
+    clear_padding(y, batch, shape.D * shape.R);
 }
 
 void REAL_NAME(stack_backward)(const clstm_runtime *runtime, const clstm_stack *stack, const clstm_batch *batch,
@@ -106,20 +106,30 @@ void REAL_NAME(stack_read_tape)(const clstm_stack *stack, const clstm_batch *bat
     tape_lay_out(&tape, &on_tape, &shape, batch);
     const struct layer_tape own = tape_at(&tape, index);
     const struct plan *plan = &tape.plan;
-    const ptrdiff_t H = shape.H, ld = shape.ld;
-    const int blocks = shape.cell.form.blocks;
-    void *const targets[6] = {trace->gates[0], trace->gates[1], trace->gates[2], trace->gates[3], trace->c, trace->h};
+    /* Members of the trace: elements, where the first row stands on the tape, and how far one is behind the other. */
+    const struct cell_form *form = &shape.cell.form;
+    struct {
+        void *to;
+        const real *from;
+        ptrdiff_t width, distance;
+    } part[6] = {
+        [4] = {trace->c, own.c ? own.c + plan->N * shape.ld : NULL, shape.H, shape.ld},
+        [5] = {trace->h, own.h + plan->N * shape.ld_h, shape.R, shape.ld_h},
+    };
+    for (int k = 0; k < 4 && form->first + k < form->blocks; k++) {
+        part[k].to = trace->gates[k], part[k].from = own.blocks + (form->first + k) * shape.ld;
+        part[k].width = shape.H, part[k].distance = shape.row;
+    }
     for (int k = 0; k < 6; k++) {
-        if (!targets[k] || (k < 4 && k >= blocks) || (k == 4 && !shape.cell.has_c)) continue;
-        const clstm_sequence target = {targets[k], batch->T * H, H};
+        if (!part[k].to || !part[k].from) continue;
+        const clstm_sequence target = {part[k].to, batch->T * part[k].width, part[k].width};
         const struct located rows = at_caller(target);
         for (ptrdiff_t s = 0; s < plan->T; s++)
             for (ptrdiff_t r = 0; r < plan->alive[s]; r++) {
-                const ptrdiff_t q = plan->start[s] + r, after = (plan->N + q) * ld;
-                const real *from = k < 4 ? own.blocks + (q * blocks + k) * ld : (k == 4 ? own.c : own.h) + after;
                 const ptrdiff_t t = plan_time(plan, is_reverse(&shape, index % shape.D), s, r);
-                memcpy(row_at(&rows, plan, t, r), from, (size_t)H * sizeof(real));
+                memcpy(row_at(&rows, plan, t, r), part[k].from + (plan->start[s] + r) * part[k].distance,
+                       (size_t)part[k].width * sizeof(real));
             }
-        clear_padding(target, batch, H);
+        clear_padding(target, batch, part[k].width);
     }
 }

@@ -1,11 +1,13 @@
 /* One step in one precision, with weights as they stand in the caller's memory.
  *
  * Packing them all and then taking the step would write a second copy of the weights to memory and read it again. So
- * panels are packed in groups, and each group is used while it is in a core's own cache. */
+ * panels are packed in groups, and each group is used while it is in a core's own cache. Cells that need all sums of a row
+ * before they go on take it as a sequence of one step. */
 #include "../ground/real.h"
 
 #include "../ground/threads.h"
-#include "layout.h"
+#include "cell_step.h"
+#include "stack.h"
 #include "step.h"
 
 enum { GROUP_BYTES = 512 * 1024 }; /* packed weights of a group, at most: half of a usual second-level cache */
@@ -21,6 +23,7 @@ struct step {
     const real **x, **h_rows; /* [N] rows of x and of h */
     real *h, *h_next, *c;     /* [N] rows, ld apart; c NULL: the cell has none */
     real *peephole;           /* [rows, ld] */
+    struct stage stage;       /* the only one */
     struct step_worker *worker;
 };
 
@@ -31,9 +34,11 @@ static int step_threads(const struct shape *shape, ptrdiff_t N) {
 }
 
 static void step_lay_out(struct step *step, struct arena *arena, const struct shape *shape, ptrdiff_t N) {
-    const struct panels panels = cell_panels(shape);
+    const struct stage stage = stage_of(shape, 0);
+    const struct panels panels = stage_panels(shape, &stage);
     const ptrdiff_t width = panel_width(shape, panels), ld = shape->ld, k = shape->I + shape->H;
     const int threads = step_threads(shape, N);
+    step->stage = stage;
     step->shape = *shape;
     step->N = N;
     step->panels = panel_count(panels);
@@ -57,8 +62,19 @@ static void step_lay_out(struct step *step, struct arena *arena, const struct sh
     }
 }
 
+static int is_sequence(const struct shape *shape) { return shape->cell.norm || has_second_stage(shape); }
+
+static clstm_status sequence_size(const clstm_runtime *runtime, const clstm_stack *stack, ptrdiff_t N, size_t *bytes) {
+    const clstm_batch batch = {.N = N, .T = 1};
+    clstm_stack_bytes sizes;
+    const clstm_status status = REAL_NAME(stack_sizes)(runtime, stack, &batch, &sizes);
+    if (status == CLSTM_OK) *bytes = sizes.infer;
+    return status;
+}
+
 clstm_status REAL_NAME(step_size)(const clstm_runtime *runtime, const clstm_stack *stack, ptrdiff_t N, size_t *bytes) {
     const struct shape shape = shape_of(runtime, stack);
+    if (is_sequence(&shape)) return sequence_size(runtime, stack, N, bytes);
     struct arena arena = {0};
     struct step step = {0};
     int overflow = 0;
@@ -72,8 +88,8 @@ clstm_status REAL_NAME(step_size)(const clstm_runtime *runtime, const clstm_stac
 /* The panels of a group, which is a layer of its own, as it were. */
 static void run_group(const struct step *step, const struct step_worker *own, ptrdiff_t unit, ptrdiff_t units) {
     const struct shape *shape = &step->shape;
-    const ptrdiff_t width = panel_width(shape, cell_panels(shape));
-    struct cell_forward rows = cell_forward_of(shape, 1);
+    const ptrdiff_t width = panel_width(shape, stage_panels(shape, &step->stage));
+    struct cell_forward rows = cell_forward_of(shape, 0, 1);
     struct fused *fused = &rows.fused;
     fused->panels = gate_panels(shape->kernels, shape->cell.gates, units);
     fused->rows = step->N;
@@ -84,8 +100,8 @@ static void run_group(const struct step *step, const struct step_worker *own, pt
         .rows = step->h_rows, .step = 1, .k = shape->H, .panels = own->recurrent, .panel_stride = shape->H * width};
     fused->bias = own->bias;
     fused->second = shape->cell.two_sums ? own->second : NULL;
-    rows.hidden = units;
-    rows.h_prev = step->h + unit;
+    rows.units = rows.hidden = units;
+    rows.h_prev = rows.u_prev = step->h + unit;
     if (step->c) rows.c_prev = rows.c = step->c + unit;
     rows.h = step->h_next + unit;
     rows.peephole = step->peephole + unit;
@@ -96,15 +112,16 @@ static void step_task(void *context, ptrdiff_t task, int worker) {
     const struct step *step = context;
     const struct shape *shape = &step->shape;
     const struct step_worker *own = &step->worker[worker];
-    const struct panels panels = cell_panels(shape);
+    const struct stage *stage = &step->stage;
+    const struct panels panels = stage_panels(shape, stage);
     const ptrdiff_t each = panels.groups * shape->kernels->lanes, H = shape->H, first = task * step->group;
     const ptrdiff_t end = first + step->group < step->panels ? first + step->group : step->panels;
     const clstm_weights *weights = step->weights;
     const struct panel_range group = {.begin = first, .end = end};
-    shape->kernels->pack_gates(own->input, weights->w_ih, shape->I, H, shape->I, &panels, group);
-    shape->kernels->pack_gates(own->recurrent, weights->w_hh, H, H, H, &panels, group);
-    pack_bias(shape, own->bias, weights->b, group);
-    if (shape->cell.two_sums) pack_second(shape, own->second, weights->b_hn, group);
+    pack_input(shape, stage, own->input, weights->w_ih, shape->I, 0, shape->I, group);
+    pack_recurrent(shape, stage, own->recurrent, weights, group);
+    pack_bias(shape, stage, own->bias, weights->b, group);
+    if (shape->cell.two_sums) pack_second(shape, stage, own->second, weights->b_hn, group);
     run_group(step, own, first * each, end * each < H ? (end - first) * each : H - first * each);
 }
 
@@ -127,6 +144,12 @@ void REAL_NAME(step)(const clstm_runtime *runtime, const clstm_stack *stack, ptr
     const struct shape shape = shape_of(runtime, stack);
     struct arena arena = arena_over(scratch);
     struct step step;
+    if (is_sequence(&shape)) {
+        const clstm_batch batch = {.N = N, .T = 1};
+        const clstm_sequence from = {(void *)x, stride_x, shape.I}, nowhere = {0}; /* read only */
+        REAL_NAME(stack_infer)(runtime, stack, &batch, weights, from, initial, nowhere, final, scratch);
+        return;
+    }
     step_lay_out(&step, &arena, &shape, N);
     step.weights = weights;
     read_rows(step.h, initial.h, &step);

@@ -29,10 +29,15 @@ static const clstm_stack variants[] = {
     {.cell = CLSTM_LSTM, .no_forget = 1, .candidate_activation = CLSTM_CENTERED_SIGMOID_2},
     {.cell = CLSTM_GRU, .clip = 2, .gate_activation = CLSTM_HARD_SIGMOID_FIFTH, .candidate_activation = CLSTM_IDENTITY},
     {.cell = CLSTM_RNN, .clip = 3, .candidate_activation = CLSTM_RELU},
+    {.cell = CLSTM_GRU, .reset_before = 1},
+    {.cell = CLSTM_LSTM, .projection_size = 9, .peephole = 1},
+    {.cell = CLSTM_LSTM, .layer_norm = 1, .coupled = 1},
+    {.cell = CLSTM_LSTM, .layer_norm = 1, .projection_size = 5, .peephole = 1, .cell_clip = 1.5},
 };
 enum { VARIANTS = sizeof variants / sizeof *variants };
-static const char *const variant_names[VARIANTS] = {"lstm",    "gru",       "rnn",         "lstm peephole",
-                                                    "coupled", "no forget", "gru, others", "relu"};
+static const char *const variant_names[VARIANTS] = {
+    "lstm",        "gru",  "rnn",          "lstm peephole", "coupled",    "no forget",
+    "gru, others", "relu", "reset before", "projection",    "layer norm", "layer norm and projection"};
 
 /* Everything a case reads. x and dy have gaps between their rows; beyond lengths they are NaN. */
 struct inputs {
@@ -41,8 +46,8 @@ struct inputs {
     clstm_weights weights[MOST_LAYERS];
     clstm_sequence x, dy; /* x of symbols: one row with a step for each */
     clstm_state initial, dfinal;
-    ptrdiff_t state; /* elements of h */
-    int usual;       /* a plain LSTM */
+    ptrdiff_t size_h, state_h, state_c; /* elements of h in a step, of h and c in a state */
+    int usual;                          /* a plain LSTM */
 };
 
 /* Everything a case writes, as a list, so that two of them can be compared in a loop. */
@@ -55,11 +60,12 @@ enum {
     DH,
     DC,
     GRADIENTS,
-    MEMBERS = 5,
+    MEMBERS = 10,
     MOST_RESULTS = GRADIENTS + 4 * MEMBERS
 };
-static const char *const result_names[] = {"y",     "h",     "c",  "dx",    "dh0",      "dc0",
-                                           "dw_ih", "dw_hh", "db", "db_hn", "dpeephole"};
+static const char *const result_names[] = {"y",        "h",        "c",       "dx",     "dh0",       "dc0",
+                                           "dw_ih",    "dw_hh",    "db",      "db_hn",  "dpeephole", "dw_hr",
+                                           "dgain_ih", "dgain_hh", "dgain_c", "dbias_c"};
 struct results {
     int used;
     void *data[MOST_RESULTS];
@@ -74,8 +80,12 @@ static ptrdiff_t length_of(const clstm_batch *batch, ptrdiff_t n) {
     return batch->lengths ? batch->lengths[n] : batch->T;
 }
 
+static ptrdiff_t size_of_h(const clstm_stack *stack) {
+    return stack->projection_size ? stack->projection_size : stack->hidden_size;
+}
+
 static ptrdiff_t input_size(const clstm_stack *stack, ptrdiff_t index) {
-    return index < stack->directions ? stack->input_size : stack->directions * stack->hidden_size;
+    return index < stack->directions ? stack->input_size : stack->directions * size_of_h(stack);
 }
 
 static int gates_of(const clstm_stack *stack) {
@@ -85,9 +95,18 @@ static int gates_of(const clstm_stack *stack) {
 
 /* Elements of member `member` of clstm_weights. */
 static ptrdiff_t member_count(const clstm_stack *stack, ptrdiff_t index, int member) {
-    const ptrdiff_t H = stack->hidden_size, rows = gates_of(stack) * H;
-    const ptrdiff_t counts[MEMBERS] = {rows * input_size(stack, index), rows * H, rows,
-                                       stack->cell == CLSTM_GRU ? H : 0, stack->peephole ? rows - H : 0};
+    const ptrdiff_t H = stack->hidden_size, rows = gates_of(stack) * H, norm = stack->layer_norm;
+    const ptrdiff_t second = stack->cell == CLSTM_GRU && !stack->reset_before;
+    const ptrdiff_t counts[MEMBERS] = {rows * input_size(stack, index),
+                                       rows * size_of_h(stack),
+                                       rows,
+                                       second * H,
+                                       stack->peephole ? rows - H : 0,
+                                       stack->projection_size * H,
+                                       norm * rows,
+                                       norm * rows,
+                                       norm * H,
+                                       norm * H};
     return counts[member];
 }
 
@@ -135,14 +154,16 @@ static struct inputs make_inputs(const struct dimensions *d, int variant, clstm_
     if (d->num) in.batch.symbols = random_symbols(&in.batch, d->num);
     const clstm_batch of_x = batch_of_x(&in);
     in.x = random_sequence(dtype, &of_x, d->I);
-    in.dy = random_sequence(dtype, &in.batch, d->D * d->H);
-    in.state = d->L * d->D * d->N * d->H;
+    in.size_h = size_of_h(&in.stack);
+    in.dy = random_sequence(dtype, &in.batch, d->D * in.size_h);
+    in.state_h = d->L * d->D * d->N * in.size_h, in.state_c = d->L * d->D * d->N * d->H;
     in.usual = variant == 0;
-    in.initial = (clstm_state){random_buffer(dtype, in.state, 1), random_buffer(dtype, in.state, 1)};
-    in.dfinal = (clstm_state){random_buffer(dtype, in.state, 1), random_buffer(dtype, in.state, 1)};
+    in.initial = (clstm_state){random_buffer(dtype, in.state_h, 1), random_buffer(dtype, in.state_c, 1)};
+    in.dfinal = (clstm_state){random_buffer(dtype, in.state_h, 1), random_buffer(dtype, in.state_c, 1)};
     for (ptrdiff_t l = 0; l < d->L * d->D; l++) {
         const ptrdiff_t width = input_size(&in.stack, l);
-        const double scales[MEMBERS] = {1 / sqrt((double)width), 1 / sqrt((double)d->H), 1, 1, 1};
+        const double scales[MEMBERS] = {
+            1 / sqrt((double)width), 1 / sqrt((double)in.size_h), 1, 1, 1, 1 / sqrt((double)d->H), 1, 1, 1, 1};
         for (int member = 0; member < MEMBERS; member++)
             ((const void **)&in.weights[l])[member] =
                 random_buffer(dtype, member_count(&in.stack, l, member), scales[member]);
@@ -158,14 +179,14 @@ static void *add_result(struct results *out, clstm_dtype dtype, ptrdiff_t count,
 /* Buffers of NaN; gradients of weights, which are accumulated, start at 0.5. */
 static struct results make_results(const struct inputs *in) {
     const clstm_dtype dtype = in->stack.dtype;
-    const ptrdiff_t NT = in->batch.N * in->batch.T, H = in->stack.hidden_size, D = in->stack.directions;
-    const ptrdiff_t c = in->stack.cell == CLSTM_LSTM ? in->state : 0;
+    const ptrdiff_t NT = in->batch.N * in->batch.T, D = in->stack.directions;
+    const ptrdiff_t c = in->stack.cell == CLSTM_LSTM ? in->state_c : 0;
     struct results out = {0};
-    add_result(&out, dtype, NT * D * H, NAN);
-    add_result(&out, dtype, in->state, NAN);
+    add_result(&out, dtype, NT * D * in->size_h, NAN);
+    add_result(&out, dtype, in->state_h, NAN);
     add_result(&out, dtype, c, NAN);
     add_result(&out, dtype, batch_of_x(in).N * batch_of_x(in).T * in->stack.input_size, NAN);
-    add_result(&out, dtype, in->state, NAN);
+    add_result(&out, dtype, in->state_h, NAN);
     add_result(&out, dtype, c, NAN);
     for (ptrdiff_t l = 0; l < in->stack.num_layers * D; l++) {
         for (int member = 0; member < MEMBERS; member++)
@@ -175,7 +196,7 @@ static struct results make_results(const struct inputs *in) {
 }
 
 static clstm_sequence y_of(const struct inputs *in, const struct results *out) {
-    return dense_sequence(out->data[Y], in->batch.T, in->stack.directions * in->stack.hidden_size);
+    return dense_sequence(out->data[Y], in->batch.T, in->stack.directions * in->size_h);
 }
 
 static clstm_state final_of(const struct results *out) { return (clstm_state){out->data[H_FINAL], out->data[C_FINAL]}; }
@@ -276,9 +297,9 @@ static double loss(const clstm_runtime *runtime, const struct inputs *in) {
     clstm_stack_sizes(runtime, &in->stack, &in->batch, &bytes);
     clstm_stack_infer(runtime, &in->stack, &in->batch, in->weights, in->x, in->initial, y_of(in, &out), final_of(&out),
                       buffer(bytes.infer));
-    double sum = dot(in->dfinal.h, out.data[H_FINAL], in->state);
-    if (in->stack.cell == CLSTM_LSTM) sum += dot(in->dfinal.c, out.data[C_FINAL], in->state);
-    const ptrdiff_t features = in->stack.directions * in->stack.hidden_size;
+    double sum = dot(in->dfinal.h, out.data[H_FINAL], in->state_h);
+    if (in->stack.cell == CLSTM_LSTM) sum += dot(in->dfinal.c, out.data[C_FINAL], in->state_c);
+    const ptrdiff_t features = in->stack.directions * in->size_h;
     for (ptrdiff_t n = 0; n < in->batch.N; n++)
         for (ptrdiff_t t = 0; t < length_of(&in->batch, n); t++)
             sum += dot((const double *)in->dy.data + n * in->dy.stride_n + t * in->dy.stride_t,
@@ -333,7 +354,8 @@ static void check_gradient(const struct inputs *in, const struct results *out) {
 static void check_absent(clstm_dtype dtype, int variant, const struct dimensions *d) {
     const clstm_runtime runtime = runtime_of(clstm_isa_best(), CLSTM_AUTO, 2);
     struct inputs in = make_inputs(d, variant, dtype);
-    in.initial = in.dfinal = (clstm_state){constant_buffer(dtype, in.state, 0), constant_buffer(dtype, in.state, 0)};
+    in.initial = in.dfinal =
+        (clstm_state){constant_buffer(dtype, in.state_h, 0), constant_buffer(dtype, in.state_c, 0)};
     for (ptrdiff_t l = 0; l < d->L * d->D; l++) {
         in.weights[l].b = constant_buffer(dtype, 4 * d->H, 0);
         in.weights[l].b_hn = constant_buffer(dtype, d->H, 0);
@@ -450,7 +472,15 @@ static void check_statuses(void) {
     EXPECT(in.stack.cell, CLSTM_GRU, CLSTM_BAD_OPTION);
     EXPECT(in.stack.cell, CLSTM_RNN, CLSTM_BAD_OPTION);
     in.stack.peephole = 0;
+    in.stack.no_forget = 1;
+    EXPECT(in.stack.layer_norm, 1, CLSTM_BAD_OPTION);
+    in.stack.no_forget = 0;
+    EXPECT(in.stack.projection_size, -1, CLSTM_BAD_SIZE);
+    EXPECT(in.stack.projection_size, PTRDIFF_MAX / 2, CLSTM_TOO_LARGE);
+    EXPECT(in.stack.reset_before, 1, CLSTM_BAD_OPTION);
     in.stack.cell = CLSTM_GRU;
+    EXPECT(in.stack.layer_norm, 1, CLSTM_BAD_OPTION);
+    EXPECT(in.stack.projection_size, 3, CLSTM_BAD_OPTION);
     EXPECT(in.stack.output_activation, CLSTM_RELU, CLSTM_BAD_OPTION);
     EXPECT(in.stack.zoneout_c, 0.5, CLSTM_BAD_OPTION);
     in.stack.cell = CLSTM_RNN;
