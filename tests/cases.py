@@ -1,20 +1,25 @@
-"""What the tests of LSTMs share: problems, settings, and what counts as equal."""
+"""What the tests of recurrent layers share: problems, settings, and what counts as equal."""
 
 from dataclasses import dataclass
 
 import numpy as np
+import reference_cells as twin
 
 import clstm
-from clstm import _core
+from clstm import _core, noise
 
 TOLERANCE = {"float64": 1e-10, "float32": 1e-4}
 MACHINES = [f"{isa}-{backend}" for isa in _core.available_isas() for backend in ("native", "blas")]
+LAYERS = {"lstm": clstm.LSTM, "gru": clstm.GRU, "rnn": clstm.RNN}
+NOISE = (*noise.OPTIONS, "zoneout_c")
 
 
 @dataclass(frozen=True)
 class Case:
-    """Sizes, options and seed of one problem; its str is the test id."""
+    """Kind, sizes, options (name and value, in pairs) and seed of one problem; its str is the test id."""
 
+    kind: str = "lstm"
+    options: tuple = ()
     N: int = 3
     T: int = 5
     I: int = 6
@@ -25,39 +30,58 @@ class Case:
     lengths: tuple = None
     bias: bool = True
     seed: int = 1
+    init = "keras"
 
     def __str__(self):
+        options = "-".join(f"{name}={value}" for name, value in self.options) or "plain"
         sizes = f"N{self.N}-T{self.T}-I{self.I}-H{self.H}-L{self.L}-D{1 + self.bidirectional}"
         state = "state" if self.with_state else "nostate"
         lengths = "lengths" + "_".join(map(str, self.lengths)) if self.lengths else "full"
-        return f"{sizes}-{state}-{lengths}-{'bias' if self.bias else 'nobias'}-seed{self.seed}"
+        bias = "bias" if self.bias else "nobias"
+        return f"{self.kind}-{options}-{sizes}-{state}-{lengths}-{bias}-seed{self.seed}"
 
-    def options(self):
+    def layer(self, dtype, rng):
+        """The layer, all its parameters random."""
+        sizes = {"num_layers": self.L, "bidirectional": self.bidirectional, "bias": self.bias}
+        options = sizes | dict(self.options) | {"init": self.init, "dtype": dtype, "rng": rng}
+        layer = LAYERS[self.kind](self.I, self.H, **options)
+        for name, values in layer.parameters().items():
+            if "weight" not in name:
+                values += rng.normal(size=values.shape)
+        return layer
+
+    def twin(self, **more):
+        """The same configuration for the twin, which takes noise as arrays."""
+        options = {"candidate_activation" if k == "activation" else k: v for k, v in self.options if k not in NOISE}
+        return twin.Options(self.kind, self.H, self.L, self.bidirectional, self.bias, **options, **more)
+
+    def sizes(self):
+        """Those that `reference.py`, which only knows the plain LSTM, takes."""
         return {"hidden_size": self.H, "num_layers": self.L, "bidirectional": self.bidirectional}
 
     def build(self, dtype):
-        """The layer, and x, state, dy, dstate; x and dy with NaN in the padding."""
+        """The layer, and x, state, dy, dstate; x and dy with NaN in the padding; states are tuples."""
         rng = np.random.default_rng(self.seed)
-        lstm = clstm.LSTM(
-            self.I,
-            self.H,
-            num_layers=self.L,
-            bidirectional=self.bidirectional,
-            bias=self.bias,
-            dtype=dtype,
-            rng=rng,
-        )
-        for name, values in lstm.parameters().items():
-            if "bias" in name:  # the starting bias is mostly zero
-                values += rng.normal(size=values.shape)
-        D = 1 + self.bidirectional
+        layer = self.layer(dtype, rng)
+        sizes = self.twin()
         x = self.pad(normal(rng, dtype, self.N, self.T, self.I))
-        dy = self.pad(normal(rng, dtype, self.N, self.T, D * self.H))
-        state, dstate = (tuple(normal(rng, dtype, self.L * D, self.N, self.H) for _ in "hc") for _ in range(2))
-        return lstm, x, state if self.with_state else None, dy, dstate
+        dy = self.pad(normal(rng, dtype, self.N, self.T, sizes.merged_size))
+        shapes = [(self.L * len(sizes.suffixes), self.N, size) for size in sizes.state_sizes]
+        state, dstate = (tuple(normal(rng, dtype, *shape) for shape in shapes) for _ in range(2))
+        return layer, x, state if self.with_state else None, dy, dstate
 
     def pad(self, array, value=np.nan):
         return array if self.lengths is None else pad(array, self.lengths, value)
+
+
+def given(state):
+    """A tuple as the layer takes it: h alone is no tuple."""
+    return state[0] if state is not None and len(state) == 1 else state
+
+
+def members(state):
+    """What a layer returns as a tuple."""
+    return state if isinstance(state, tuple) else (state,)
 
 
 def read_only(array):

@@ -47,6 +47,13 @@ def rng():
     return np.random.default_rng(20260101)
 
 
+@pytest.fixture(autouse=True)
+def settings_stay():
+    """What a test sets is as before when it ends."""
+    with settings():
+        yield
+
+
 @pytest.fixture(params=MACHINES)
 def machine(request):
     """Each instruction set with each backend."""

@@ -4,84 +4,19 @@ instruction set and backend; and the properties that no twin is needed for.
 Wherever rows have lengths, the padding that goes in is full of NaN, and arrays that go in are read-only.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import cycle
 
 import numpy as np
 import pytest
 import reference_cells as twin
-from cases import TOLERANCE, close, doubles, native, normal, pad, same_bits, same_results, settings
+from cases import LAYERS, TOLERANCE, Case, close, doubles, given, members, native, same_bits, same_results, settings
 
 import clstm
 from clstm import _core
 
-LAYERS = {"lstm": clstm.LSTM, "gru": clstm.GRU, "rnn": clstm.RNN}
 CELLS = {"lstm": clstm.LSTMCell, "gru": clstm.GRUCell, "rnn": clstm.RNNCell}
 ACTIVATIONS = [*twin.ACTIVATIONS]
-
-
-@dataclass(frozen=True)
-class Case:
-    """Kind, sizes, options (name and value, in pairs) and seed of one problem; its str is the test id."""
-
-    kind: str = "lstm"
-    options: tuple = ()
-    N: int = 3
-    T: int = 5
-    I: int = 6
-    H: int = 9
-    L: int = 1
-    bidirectional: bool = False
-    with_state: bool = True
-    lengths: tuple = None
-    bias: bool = True
-    seed: int = 1
-
-    def __str__(self):
-        options = "-".join(f"{name}={value}" for name, value in self.options) or "plain"
-        sizes = f"N{self.N}-T{self.T}-I{self.I}-H{self.H}-L{self.L}-D{1 + self.bidirectional}"
-        state = "state" if self.with_state else "nostate"
-        lengths = "lengths" + "_".join(map(str, self.lengths)) if self.lengths else "full"
-        bias = "bias" if self.bias else "nobias"
-        return f"{self.kind}-{options}-{sizes}-{state}-{lengths}-{bias}-seed{self.seed}"
-
-    def layer(self, dtype, rng):
-        """The layer, all its parameters random."""
-        sizes = {"num_layers": self.L, "bidirectional": self.bidirectional, "bias": self.bias}
-        layer = LAYERS[self.kind](self.I, self.H, **sizes, **dict(self.options), dtype=dtype, rng=rng)
-        for name, values in layer.parameters().items():
-            if "weight" not in name:
-                values += rng.normal(size=values.shape)
-        return layer
-
-    def twin(self):
-        """The same configuration for the twin."""
-        options = {"candidate_activation" if k == "activation" else k: v for k, v in self.options}
-        return twin.Options(self.kind, self.H, self.L, self.bidirectional, self.bias, **options)
-
-    def build(self, dtype):
-        """The layer, and x, state, dy, dstate; x and dy with NaN in the padding; states are tuples."""
-        rng = np.random.default_rng(self.seed)
-        layer = self.layer(dtype, rng)
-        D = 1 + self.bidirectional
-        x = self.pad(normal(rng, dtype, self.N, self.T, self.I))
-        sizes = self.twin().state_sizes
-        dy = self.pad(normal(rng, dtype, self.N, self.T, D * sizes[0]))
-        state, dstate = (tuple(normal(rng, dtype, self.L * D, self.N, size) for size in sizes) for _ in range(2))
-        return layer, x, state if self.with_state else None, dy, dstate
-
-    def pad(self, array):
-        return array if self.lengths is None else pad(array, self.lengths)
-
-
-def given(state):
-    """A tuple as the layer takes it: h alone is no tuple."""
-    return state[0] if state is not None and len(state) == 1 else state
-
-
-def members(state):
-    """What a layer returns as a tuple."""
-    return state if isinstance(state, tuple) else (state,)
 
 
 # Every option alone, then some together; sizes go through the edges of vectors and tiles
@@ -210,9 +145,8 @@ def prove(case, dtype, bptt=None):
     y, final, tape = layer.forward(x, given(state), case.lengths)
     dx, dinitial, grads = layer.backward(tape, dy, given(dstate), bptt=bptt)
 
-    options = replace(case.twin(), bptt=bptt)
     expected_y, expected_final, twin_tape = twin.forward(
-        doubles(x), doubles(layer.parameters()), options, state=doubles(state), lengths=case.lengths
+        doubles(x), doubles(layer.parameters()), case.twin(bptt=bptt), state=doubles(state), lengths=case.lengths
     )
     expected_dx, expected_dinitial, expected_grads = twin.backward(twin_tape, doubles(dy), doubles(dstate))
 

@@ -8,6 +8,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+from cases import given, members
 
 import clstm
 
@@ -82,14 +83,6 @@ def theirs(values, suffix, gradients=False):
 
 def close(actual, expected):
     np.testing.assert_allclose(actual, np.asarray(expected), rtol=0, atol=1e-10, strict=True)
-
-
-def members(state):
-    return state if isinstance(state, tuple) else (state,)
-
-
-def given(state):
-    return state if len(state) == 2 else state[0]
 
 
 def prove(layer, twins, rng, N, T, with_state, lengths):

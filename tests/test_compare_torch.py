@@ -5,6 +5,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+from cases import given, members
 
 import clstm
 
@@ -63,14 +64,6 @@ def leaf(array):
 
 def close(actual, expected):
     np.testing.assert_allclose(actual, expected.detach().numpy(), rtol=0, atol=1e-10, strict=True)
-
-
-def members(state):
-    return state if isinstance(state, tuple) else (state,)
-
-
-def given(state):
-    return state if len(state) == 2 else state[0]
 
 
 @pytest.mark.parametrize(("kind", "num_layers", "bidirectional", "N", "with_state", "lengths", "bias"), OPTIONS)

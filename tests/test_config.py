@@ -13,15 +13,6 @@ import clstm
 from clstm import _core
 
 
-@pytest.fixture(autouse=True)
-def settings_stay():
-    before = _core.get_isa(), _core.get_backend(), _core.get_threads()
-    yield
-    _core.set_isa(before[0])
-    _core.set_backend(before[1])
-    _core.set_threads(before[2])
-
-
 def python(code, **environment):
     """Runs code in a new Python that finds the same clstm, where only these variables of clstm are set."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("CLSTM_")}

@@ -6,7 +6,6 @@ import reference
 import reference_training
 
 import clstm
-from clstm import _core
 from clstm.losses import cross_entropy, mse
 
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
@@ -33,15 +32,6 @@ def some_lengths(rng, shape):
 
 def relative_error(found, expected):
     return np.abs(found - expected).max() / max(np.abs(expected).max(), 1e-300)
-
-
-@pytest.fixture(params=_core.available_isas())
-def isa(request):
-    """Each instruction set of this machine in turn."""
-    before = _core.get_isa()
-    _core.set_isa(request.param)
-    yield request.param
-    _core.set_isa(before)
 
 
 @pytest.fixture

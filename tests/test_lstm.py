@@ -28,6 +28,8 @@ SIZES = [
 ]
 EVERY_OPTION = [
     Case(
+        "lstm",
+        (),
         *(N, T, I, H, L, bidirectional, with_state),
         lengths=tuple((T, 0, 1, T - 1)[n % 4] for n in range(N)) if ragged else None,
         bias=bias,
@@ -37,7 +39,7 @@ EVERY_OPTION = [
         zip(product((1, 2), *[(False, True)] * 4), cycle(SIZES), strict=False)
     )
 ]
-EVERY_SIZE = [Case(N, T, I, H, L=2, bidirectional=True, seed=100 + k) for k, (H, N, T, I) in enumerate(SIZES)]
+EVERY_SIZE = [Case(N=N, T=T, I=I, H=H, L=2, bidirectional=True, seed=100 + k) for k, (H, N, T, I) in enumerate(SIZES)]
 EDGES = [
     Case(N=1, T=1, I=1, H=1, seed=200),
     Case(N=2, T=3, H=9, L=3, bidirectional=True, lengths=(3, 2), seed=201),
@@ -70,7 +72,7 @@ def prove(case, dtype):
     dx, dinitial, grads = lstm.backward(tape, dy, dstate)
 
     expected_y, expected_final, reference_tape = reference.lstm_forward(
-        doubles(x), doubles(lstm.parameters()), state=doubles(state), lengths=case.lengths, **case.options()
+        doubles(x), doubles(lstm.parameters()), state=doubles(state), lengths=case.lengths, **case.sizes()
     )
     expected_dx, expected_dinitial, expected_grads = reference.lstm_backward(
         reference_tape, doubles(dy), doubles(dstate)
@@ -125,7 +127,7 @@ def test_trace_is_that_of_the_reference(machine, case, dtype):
     lstm, x, state, _, _ = case.build(dtype)
     trace = lstm.trace(x, state, case.lengths)
     _, _, tape = reference.lstm_forward(
-        doubles(x), doubles(lstm.parameters()), state=doubles(state), lengths=case.lengths, **case.options()
+        doubles(x), doubles(lstm.parameters()), state=doubles(state), lengths=case.lengths, **case.sizes()
     )
     for layer, direction in product(range(case.L), range(2)):
         expected = reference.trace(tape, layer, direction)

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import reference_cells as twin
-from cases import TOLERANCE, close, doubles, native, same_bits, same_results, settings
-from test_cells import Case, given, members, run
+from cases import TOLERANCE, Case, close, doubles, given, members, native, same_bits, same_results, settings
+from test_cells import run
 
 import clstm
 from clstm import _core
@@ -127,16 +127,8 @@ def prove(case, dtype):
     dx, dinitial, grads = layer.backward(tape, dy, given(dstate))
     masks = layer.masks(case.N, case.T, SEED)
     noise = {name: doubles(tuple(m) if isinstance(m, list) else m) for name, m in masks.items()}
-    wanted = twin.Options(
-        case.kind,
-        case.H,
-        case.L,
-        case.bidirectional,
-        case.bias,
-        **{k: v for k, v in case.options if k not in EVERYTHING},
-    )
     expected_y, expected_final, twin_tape = twin.forward(
-        doubles(x), doubles(layer.parameters()), wanted, state=doubles(state), lengths=case.lengths, noise=noise
+        doubles(x), doubles(layer.parameters()), case.twin(), state=doubles(state), lengths=case.lengths, noise=noise
     )
     expected_dx, expected_dinitial, expected_grads = twin.backward(twin_tape, doubles(dy), doubles(dstate))
     results = (y, *members(final), dx, *members(dinitial), *grads.values())
@@ -156,12 +148,10 @@ def test_everything_is_that_of_the_twin(machine, case, dtype):
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_in_inference_zoneout_is_its_expectation_and_nothing_else_is_left(machine, case, dtype):
     layer, x, state, _, _ = case.build(dtype)
-    kept = {k: v for k, v in case.options if k not in EVERYTHING}
-    options = twin.Options(case.kind, case.H, case.L, case.bidirectional, case.bias, **kept)
     count = case.L * (1 + case.bidirectional)
     noise = {f"zone_{k}": [getattr(layer, f"zoneout_{k}", 0.0)] * count for k in ("hc" if case.kind == "lstm" else "h")}
     expected, final, _ = twin.forward(
-        doubles(x), doubles(layer.parameters()), options, state=doubles(state), lengths=case.lengths, noise=noise
+        doubles(x), doubles(layer.parameters()), case.twin(), state=doubles(state), lengths=case.lengths, noise=noise
     )
     y, found = layer(x, given(state), case.lengths)
     close(y, expected, TOLERANCE[dtype])

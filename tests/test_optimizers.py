@@ -29,15 +29,6 @@ ADAMS = {
 }
 
 
-@pytest.fixture(params=_core.available_isas())
-def isa(request):
-    """Each instruction set of this machine in turn."""
-    before = _core.get_isa()
-    _core.set_isa(request.param)
-    yield request.param
-    _core.set_isa(before)
-
-
 @pytest.fixture
 def threads():
     """Sets the number of threads, and sets it back."""

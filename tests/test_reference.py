@@ -36,8 +36,8 @@ class Case(cases.Case):
     I: int = 5
     H: int = 2
 
-    def options(self):
-        return super().options() | {"lengths": self.lengths}
+    def sizes(self):
+        return super().sizes() | {"lengths": self.lengths}
 
     def params(self, rng):
         params = {}
@@ -131,11 +131,11 @@ def test_every_gradient_is_the_complex_step(case):
 
     def loss(x, h0, c0, *values):
         moved = dict(zip(params, values, strict=True))
-        y, (h, c), _ = lstm_forward(x, moved, state=(h0, c0), **case.options())
+        y, (h, c), _ = lstm_forward(x, moved, state=(h0, c0), **case.sizes())
         return (dy * y)[valid].sum() + (dstate[0] * h).sum() + (dstate[1] * c).sum()
 
     given = state if case.with_state else None
-    _, _, tape = lstm_forward(x, params, state=given, **case.options())
+    _, _, tape = lstm_forward(x, params, state=given, **case.sizes())
     dx, (dh0, dc0), grads = lstm_backward(tape, dy, dstate)
 
     assert list(grads) == list(params)
@@ -151,8 +151,8 @@ def test_every_gradient_is_the_complex_step(case):
 def test_no_state_is_a_zero_state_and_no_dstate_a_zero_gradient(case):
     x, params, state, dy, _ = case.build()
     zeros = tuple(np.zeros_like(s) for s in state)
-    y, final, tape = lstm_forward(x, params, **case.options())
-    y_zeros, final_zeros, tape_zeros = lstm_forward(x, params, state=zeros, **case.options())
+    y, final, tape = lstm_forward(x, params, **case.sizes())
+    y_zeros, final_zeros, tape_zeros = lstm_forward(x, params, state=zeros, **case.sizes())
     np.testing.assert_array_equal(y, y_zeros)
     np.testing.assert_array_equal(final, final_zeros)
 
@@ -167,7 +167,7 @@ def test_no_state_is_a_zero_state_and_no_dstate_a_zero_gradient(case):
 def test_the_reverse_direction_is_the_forward_direction_on_reversed_rows(case):
     x, params, (h0, c0), *_ = case.build()
     both = params | {f"{name}_reverse": value for name, value in params.items()}
-    options = case.options() | {"bidirectional": True}
+    options = case.sizes() | {"bidirectional": True}
     twice = np.concatenate([h0, h0]), np.concatenate([c0, c0])
     y, (h, c), _ = lstm_forward(x, both, state=twice, **options)
     for n, length in enumerate(case.lengths):
@@ -183,8 +183,8 @@ def test_the_reverse_direction_is_the_forward_direction_on_reversed_rows(case):
 @pytest.mark.parametrize("case", [EVERYTHING], ids=str)
 def test_the_second_layer_reads_the_first_layers_output(case):
     x, params, (h0, c0), *_ = case.build()
-    y, (h, c), _ = lstm_forward(x, params, state=(h0, c0), **case.options())
-    options = case.options() | {"num_layers": 1}
+    y, (h, c), _ = lstm_forward(x, params, state=(h0, c0), **case.sizes())
+    options = case.sizes() | {"num_layers": 1}
     between = x
     for layer in (0, 1):
         own = {name.replace("l1", "l0"): p for name, p in params.items() if f"l{layer}" in name}
@@ -198,7 +198,7 @@ def test_the_second_layer_reads_the_first_layers_output(case):
 @pytest.mark.parametrize("case", [EVERYTHING], ids=str)
 def test_each_row_is_what_it_would_be_alone_and_unpadded(case):
     x, params, (h0, c0), dy, (dh, dc) = case.build()
-    y, (h, c), tape = lstm_forward(x, params, state=(h0, c0), **case.options())
+    y, (h, c), tape = lstm_forward(x, params, state=(h0, c0), **case.sizes())
     dx, (dh0, dc0), grads = lstm_backward(tape, dy, (dh, dc))
     sums = {name: np.zeros_like(value) for name, value in params.items()}
     for n, length in enumerate(case.lengths):
@@ -207,7 +207,7 @@ def test_each_row_is_what_it_would_be_alone_and_unpadded(case):
             x[row, :length],
             params,
             state=(h0[:, row], c0[:, row]),
-            **case.options() | {"lengths": None},
+            **case.sizes() | {"lengths": None},
         )
         dx_n, dstate_n, grads_n = lstm_backward(tape_n, dy[row, :length], (dh[:, row], dc[:, row]))
         assert_close(y[row, :length], y_n)
@@ -229,7 +229,7 @@ def test_what_stands_in_the_padding_changes_no_bit(case, value):
     results = []
     for filler in (np.nan, value):
         x_filled, dy_filled = pad(x, case.lengths, filler), pad(dy, case.lengths, filler)
-        y, final, tape = lstm_forward(x_filled, params, state=state, **case.options())
+        y, final, tape = lstm_forward(x_filled, params, state=state, **case.sizes())
         results.append((y, final, *lstm_backward(tape, dy_filled, dstate)))
     np.testing.assert_equal(*results)
     y, _, dx, _, _ = results[0]
@@ -241,7 +241,7 @@ def test_what_stands_in_the_padding_changes_no_bit(case, value):
 def test_a_row_of_length_zero_hands_its_state_and_its_gradient_through(case):
     x, params, state, dy, dstate = case.build()
     empty = case.lengths.index(0)
-    _, final, tape = lstm_forward(x, params, state=state, **case.options())
+    _, final, tape = lstm_forward(x, params, state=state, **case.sizes())
     _, dstate0, _ = lstm_backward(tape, dy, dstate)
     for before, after in zip(state + dstate, final + dstate0, strict=True):
         np.testing.assert_array_equal(before[:, empty], after[:, empty])
@@ -251,11 +251,11 @@ def test_a_row_of_length_zero_hands_its_state_and_its_gradient_through(case):
 @pytest.mark.parametrize("case", [Case(T=5, L=2, seed=22)], ids=str)
 def test_cutting_the_sequence_with_carried_state_changes_nothing(case, cut):
     x, params, state, dy, dstate = case.build()
-    y, final, tape = lstm_forward(x, params, state=state, **case.options())
+    y, final, tape = lstm_forward(x, params, state=state, **case.sizes())
     dx, dstate0, grads = lstm_backward(tape, dy, dstate)
 
-    y_a, carried, tape_a = lstm_forward(x[:, :cut], params, state=state, **case.options())
-    y_b, final_b, tape_b = lstm_forward(x[:, cut:], params, state=carried, **case.options())
+    y_a, carried, tape_a = lstm_forward(x[:, :cut], params, state=state, **case.sizes())
+    y_b, final_b, tape_b = lstm_forward(x[:, cut:], params, state=carried, **case.sizes())
     dx_b, dcarried, grads_b = lstm_backward(tape_b, dy[:, cut:], dstate)
     dx_a, dstate0_a, grads_a = lstm_backward(tape_a, dy[:, :cut], dcarried)
 
@@ -271,7 +271,7 @@ def test_cutting_the_sequence_with_carried_state_changes_nothing(case, cut):
 @pytest.mark.parametrize("case", [EVERYTHING], ids=str)
 def test_the_trace_obeys_the_equations(case, layer, direction):
     x, params, state, *_ = case.build()
-    y, (_, c), tape = lstm_forward(x, params, state=state, **case.options())
+    y, (_, c), tape = lstm_forward(x, params, state=state, **case.sizes())
     seen = trace(tape, layer, direction)
     k = 2 * layer + direction
     for n, length in enumerate(case.lengths):
@@ -296,7 +296,7 @@ def test_float32_stays_float32(case):
     x, params, state, dy, dstate = case.build()
     params = dict(zip(params, single(params.values()), strict=True))
     (x, dy), state, dstate = single((x, dy)), single(state), single(dstate)
-    y, final, tape = lstm_forward(x, params, state=state, **case.options())
+    y, final, tape = lstm_forward(x, params, state=state, **case.sizes())
     dx, dstate0, grads = lstm_backward(tape, dy, dstate)
     results = [y, dx, *final, *dstate0, *grads.values(), *trace(tape)]
     assert {result.dtype for result in results} == {np.dtype(np.float32)}

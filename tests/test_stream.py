@@ -12,26 +12,12 @@ import hypothesis
 import hypothesis.strategies as st
 import numpy as np
 import pytest
+from cases import same_bits
 
 import clstm
 from clstm import _core
 
 DTYPES = ["float32", "float64"]
-
-
-@pytest.fixture(autouse=True)
-def settings_stay():
-    before = _core.get_isa(), _core.get_backend(), _core.get_threads()
-    yield
-    _core.set_isa(before[0])
-    _core.set_backend(before[1])
-    _core.set_threads(before[2])
-
-
-@pytest.fixture(params=_core.available_isas())
-def isa(request):
-    """Each instruction set."""
-    _core.set_isa(request.param)
 
 
 def normal(seed, dtype, *shape):
@@ -42,11 +28,6 @@ def an_lstm(I=3, H=5, L=1, dtype="float32", **options):
     lstm = clstm.LSTM(I, H, num_layers=L, dtype=dtype, rng=0, **options)
     lstm.flat_parameters[...] += normal(1, dtype, lstm.flat_parameters.size) / 8  # biases are not zero then
     return lstm
-
-
-def same_bits(actual, expected):
-    np.testing.assert_array_equal(actual, expected, strict=True)
-    np.testing.assert_array_equal(np.signbit(actual), np.signbit(expected))
 
 
 def run(stream, x):

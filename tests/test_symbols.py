@@ -52,7 +52,7 @@ def test_everything_is_that_of_the_reference(machine, case, dtype):
         doubles(lstm.parameters()),
         state=doubles(state[1]),
         lengths=case.lengths,
-        **case.options(),
+        **case.sizes(),
     )
     dx, expected_dinitial, expected_grads = reference.lstm_backward(reference_tape, doubles(dy), doubles(dstate[1]))
     expected = [expected_y, *expected_final, *expected_dinitial, *expected_grads.values()]

@@ -13,15 +13,6 @@ import clstm
 from clstm import _core
 
 
-@pytest.fixture(autouse=True)
-def settings_stay():
-    before = _core.get_isa(), _core.get_backend(), _core.get_threads()
-    yield
-    _core.set_isa(before[0])
-    _core.set_backend(before[1])
-    _core.set_threads(before[2])
-
-
 def net():
     return clstm.Network(
         [clstm.LSTM(8, 48, num_layers=2, bidirectional=True, rng=0), clstm.Pool("mean"), clstm.Dense(96, 3, rng=1)]
