@@ -35,6 +35,12 @@ for name in ("assert_allclose", "assert_array_equal"):
         setattr(np.testing, name, with_strict(getattr(np.testing, name)))
 
 
+def pytest_addoption(parser):
+    group = parser.getgroup("clstm")
+    group.addoption("--combinations", type=int, default=200, help="random combinations of options; default: 200")
+    group.addoption("--combinations-seed", type=int, default=0, help="what they are drawn by; default: 0")
+
+
 def pytest_report_header():
     """Says which build is tested, because the same tests run on many."""
     config = clstm.show_config(mode="dict")

@@ -126,7 +126,7 @@ def prove(case, dtype):
     y, final, tape = layer.forward(x, given(state), case.lengths, noise=SEED)
     dx, dinitial, grads = layer.backward(tape, dy, given(dstate))
     masks = layer.masks(case.N, case.T, SEED)
-    noise = {name: doubles(tuple(m) if isinstance(m, list) else m) for name, m in masks.items()}
+    noise = doubles(masks)
     expected_y, expected_final, twin_tape = twin.forward(
         doubles(x), doubles(layer.parameters()), case.twin(), state=doubles(state), lengths=case.lengths, noise=noise
     )
