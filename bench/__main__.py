@@ -15,12 +15,14 @@ from .engines import ENGINES
 from .rows import all_rows, hurried, select
 
 OUT = "build/bench/results.json"
+VARIANTS_OUT = "build/bench/variants.json"
 EXAMPLES = """examples:
   python -m bench                                        everything; takes the better part of an hour
   python -m bench --rows train:small,step:* --threads 1  some rows
   python -m bench --rows train --engines clstm,torch     one kind, two engines
   python -m bench --rows train:wide --update             measures a row again, and keeps the others
   python -m bench --quick --rows train:tiny              does it run at all?
+  python -m bench variants                               what GRU, peepholes, dropout ... cost; loops in PyTorch
   python -m bench report results.json                    prints the tables again
   python -m bench targets results.json                   compares with what the project promises itself
   python -m bench plot results.json --plots docs/_drawings
@@ -37,10 +39,10 @@ def parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES.format(kinds=kinds, engines=", ".join(ENGINES)),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = ("run", "report", "targets", "plot")
+    commands = ("run", "variants", "report", "targets", "plot")
     found.add_argument("command", nargs="?", default="run", choices=commands, help="default: run")
     found.add_argument("results", nargs="?", help=f"JSON file for the other commands; default: {OUT}")
-    found.add_argument("--rows", type=listed, default=["*:*"], help="kind:name, with * and ?; kind alone is all of it")
+    found.add_argument("--rows", type=listed, help="kind:name, with * and ?; kind alone is all of it; default: all")
     found.add_argument("--engines", type=engine_names, default=list(ENGINES), help="default: all that are installed")
     found.add_argument("--threads", type=counts, default=[1, 2], help="default: 1,2")
     found.add_argument("--rounds", type=count, default=7, help="how often the engines take turns; default: 7")
@@ -56,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
         "--update", action="store_true", help="keeps the rows of the JSON file that are not measured now"
     )
     found.add_argument("--list", action="store_true", help="prints the rows that are selected, and ends")
-    found.add_argument("--out", default=OUT, help=f"JSON file; default: {OUT}")
+    found.add_argument("--out", help=f"JSON file; default: {OUT}, and {VARIANTS_OUT} for variants")
     found.add_argument("--plots", metavar="FOLDER", help="default: that of the JSON file")
     return found
 
@@ -89,7 +91,7 @@ def selected(args):
         parser().error(f"--text: {args.text} is no file")
     rows = all_rows(args.text, args.epoch_batches, tuple(args.sweep_engines))
     try:
-        rows = select(rows, args.rows)
+        rows = select(rows, args.rows or (["variant"] if args.command == "variants" else ["*:*"]))
     except ValueError as error:
         parser().error(str(error))
     return [hurried(row) for row in rows] if args.quick else rows
@@ -114,7 +116,9 @@ def measure(args, rows):
 def main(arguments=None) -> int:
     """The command; returns the exit code, which is 1 if `targets` finds one missed."""
     args = parser().parse_args(arguments)
-    if args.command == "run":
+    measures = args.command in ("run", "variants")
+    args.out = args.out or (VARIANTS_OUT if args.command == "variants" else OUT)
+    if measures:
         rows = selected(args)
         if args.list:
             print("\n".join(row.id for row in rows))
@@ -122,13 +126,13 @@ def main(arguments=None) -> int:
         results = measure(args, rows)
     else:
         results = read(args.results or args.out)
-    if args.command in ("run", "report"):
+    if measures or args.command == "report":
         from . import report
 
         print("\n" + report.text(results))
-    if args.command in ("run", "plot"):
+    if measures or args.command == "plot":
         draw(results, args)
-    return targets(results) if args.command == "targets" else 0
+    return targets(results, args.command) if args.command in ("targets", "variants") else 0
 
 
 def read(path):
@@ -145,7 +149,8 @@ def draw(results, args):
     from . import page
 
     folder = Path(args.plots or Path(args.results or args.out).parent)
-    print(f"tables: {page.write(results, folder)}")
+    for path in page.write(results, folder):
+        print(f"tables: {path}")
     try:
         from . import plots
     except ImportError:
@@ -155,12 +160,13 @@ def draw(results, args):
         print(f"plot: {path}")
 
 
-def targets(results):
+def targets(results, command):
+    from . import targets
     from .report import render
-    from .targets import judged, table
 
-    print(render(table(results)))
-    return int(any(verdict == "missed" for *_, verdict in judged(results)))
+    found = list(targets.variants(results)) if command == "variants" else targets.all_targets(results)
+    print("\n" * (command == "variants") + render(targets.table(found)))
+    return int(any(target.verdict == "missed" for target in found))
 
 
 if __name__ == "__main__":

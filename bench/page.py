@@ -6,13 +6,13 @@ from pathlib import Path
 
 from .report import render
 from .results import Results, best_peer, gigaflops, ratio
-from .tables import MISSING, Table, duration, number, percent, times
+from .tables import MISSING, Table, duration, number, percent, times, variant_tables
 
 UNBROKEN = "\N{NO-BREAK SPACE}"
 
 
-def write(results: Results, folder: Path) -> Path:
-    """Writes the tables to ``speed.md``.
+def write(results: Results, folder: Path) -> list[Path]:
+    """Writes the tables to ``speed.md``, and those of the variants to ``variants.md``; of what was measured.
 
     Parameters
     ----------
@@ -21,19 +21,19 @@ def write(results: Results, folder: Path) -> Path:
 
     Returns
     -------
-    Path
-        The file.
+    list of Path
+        The files.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "speed.md"
-    tables = [f"#{render(unbroken(table))}" for table in found_tables(results)]  # of the third level, within a section
-    path.write_text("\n\n".join([machine(results), *tables]) + "\n", encoding="utf-8")
-    return path
-
-
-def found_tables(results):
     makers = (training, inference, steps, others)
-    return [table for table in (maker(results) for maker in makers) if table.rows]
+    pages = {"speed": [maker(results) for maker in makers], "variants": variant_tables(results)}
+    written = []
+    for name, tables in pages.items():
+        texts = [f"#{render(unbroken(table))}" for table in tables if table.rows]  # third level, within a section
+        if texts:
+            written.append(folder / f"{name}.md")
+            written[-1].write_text("\n\n".join([machine(results), *texts]) + "\n", encoding="utf-8")
+    return written
 
 
 def unbroken(table):
@@ -51,11 +51,11 @@ def machine(results):
         for name, engine in row["engines"].items()
         if "version" in engine and "-" not in name
     })  # fmt: skip
+    measured = f"Measured on {results.found['date'][:10]} on {facts['cpu']}; versions: {', '.join(versions)}."
+    if not limits:
+        return measured
     peak = ", ".join(f"{limits[key]['float32']:.0f}" for key in sorted(limits))
-    return (
-        f"Measured on {results.found['date'][:10]} on {facts['cpu']}; versions: {', '.join(versions)}. Peak of sgemm: "
-        f"{peak} GFLOP/s with {', '.join(sorted(limits))} threads."
-    )
+    return f"{measured} Peak of sgemm: {peak} GFLOP/s with {', '.join(sorted(limits))} threads."
 
 
 def compared(results, kind, title):

@@ -16,6 +16,8 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
+from .variants import SIZES, VARIANTS
+
 
 class Shape(NamedTuple):
     """Steps T, batch N, input I, hidden H, layers L, directions D."""
@@ -51,6 +53,7 @@ SWEPT_T = (10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
 SWEPT_N = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 LARGEST_H = 700
 OWN = ("clstm",)
+WITH_PLAIN = ("clstm", "clstm-plain", "torch-loop")
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,8 @@ class Row:
         are, or fade beyond the least normal number, see `bench.data`.
     batches : int
         Of an epoch.
+    variant : str or None
+        A key of `bench.variants.VARIANTS`; None: the plain LSTM.
     text : str or None
         File with the text of an epoch; None: an invented one.
     engines : tuple of str or None
@@ -94,6 +99,7 @@ class Row:
     lengths: tuple[int, ...] | None = None
     data: str = "usual"
     batches: int = 0
+    variant: str | None = None
     text: str | None = None
     engines: tuple[str, ...] | None = None
     threads: tuple[int, ...] | None = None
@@ -115,7 +121,8 @@ class Row:
     def flops(self) -> int:
         """Multiplications and additions of the products. Activations, embedding, loss and optimiser are not counted."""
         _, _, _, H, _, D = self.shape
-        step = product_flops(self.shape)
+        variant = None if self.variant is None else VARIANTS[self.variant]
+        step = product_flops(self.shape, *(() if variant is None else (variant.gates, variant.projected(H))))
         if self.work == "epoch":
             step += 2 * D * H * VOCABULARY
         return step * self.steps * (1 if self.work in ("forward", "step") else 3)
@@ -126,13 +133,16 @@ class Row:
         return product_flops(self.shape) // 2 * (8 if self.dtype == "float64" else 4)
 
 
-def product_flops(shape):
+def product_flops(shape, gates=4, projected=0):
     """Of one step of one sequence, forward: 2 * 4H * (inputs + H) for each layer and direction.
 
-    Backward takes twice as many: for each product, one for the gradient of each factor.
+    With a projection, its size stands in the place of H where h is read, and there is one more product. Backward takes
+    twice as many: for each product, one for the gradient of each factor.
     """
     _, _, I, H, L, D = shape
-    return sum(2 * 4 * H * ((I if layer == 0 else D * H) + H) * D for layer in range(L))
+    R = projected or H
+    products = sum(2 * gates * H * ((I if layer == 0 else D * R) + R) * D for layer in range(L))
+    return products + 2 * H * projected * D * L
 
 
 def ragged_lengths(ordered):
@@ -177,6 +187,14 @@ def isa_rows():
         yield Row("isa", f"{name}-float64", "train", SHAPES[name], dtype="float64", **both)
 
 
+def variant_rows():
+    """Each variant, with the plain LSTM and, where PyTorch has no such layer, a loop in PyTorch."""
+    for size in SIZES:
+        for name, variant in VARIANTS.items():
+            shape = SHAPES[size]._replace(L=max(SHAPES[size].L, variant.layers))
+            yield Row("variant", f"{size}-{name}", "train", shape, variant=name, engines=WITH_PLAIN, seconds=0.5)
+
+
 def all_rows(text=None, batches=None, sweep_engines=OWN) -> list[Row]:
     """Every row of the benchmark, in the order in which they are measured.
 
@@ -199,6 +217,7 @@ def all_rows(text=None, batches=None, sweep_engines=OWN) -> list[Row]:
     for work in ("forward", "train"):
         rows += [Row("denormals", f"{work}-{data}", work, DENORMALS, data=data) for data in ("steady", "decaying")]
     rows += isa_rows()
+    rows += variant_rows()
     rows += [Row("memory", name, "memory", shape, engines=OWN, threads=(1,)) for name, shape in SHAPES.items()]
     rows += sweep_rows(sweep_engines)
     return rows

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from . import sweeps
 from .results import Results, best_peer, gigaflops, is_noisy, ratio, seconds_of
+from .variants import SIZES, VARIANTS
 
 COMPARED = {
     "train": "Training: forward, backward, all gradients",
@@ -37,6 +38,7 @@ def all_tables(results: Results) -> list[Table]:
             heading = f"{title} ({threads} thread{'s' * (threads > 1)})"
             tables += [summary_table(results, rows, heading), engine_table(rows, heading)]
     tables += [ragged_table(results), loss_table(results), scaling_table(results)]
+    tables += variant_tables(results)
     tables += [isa_table(results), rate_table(results), denormal_table(results), memory_table(results)]
     return tables + [sweep_table(results, sweep) for sweep in sweeps.SWEEPS] + [cliff_table(results)]
 
@@ -158,6 +160,52 @@ def scaling_table(results):
 def scaling(results, row, threads):
     alone, together = (results.seconds(row["kind"], row["name"], n) for n in (1, threads))
     return None if alone is None or together is None else alone / together
+
+
+def variant_tables(results):
+    """What each variant costs, and loops in PyTorch; a table of each for each number of threads."""
+    counts = sorted({row["threads"] for row in results.of_kind("variant")})
+    return [table(results, threads) for threads in counts for table in (cost_table, loop_table)]
+
+
+def cost_table(results, threads):
+    cells = []
+    for name in VARIANTS:
+        rows = [results.row("variant", f"{size}-{name}", threads) for size in SIZES]
+        if any(cost(row) is not None for row in rows):
+            cells.append([name, *(f"{noise_mark(row, 'clstm', 'clstm-plain')}{times(cost(row))}" for row in rows)])
+    title = f"Variants: time of training by that of the plain LSTM ({threads} thread{'s' * (threads > 1)})"
+    return Table(title, ["", *SIZES], cells)
+
+
+def loop_table(results, threads):
+    cells = []
+    for name, variant in VARIANTS.items():
+        rows = [results.row("variant", f"{size}-{name}", threads) for size in SIZES]
+        if variant.loop and any(loop_ratio(row) is not None for row in rows):
+            cells.append([name, *(against_loop(row) for row in rows)])
+    title = f"Variants: clstm, a loop in PyTorch, ratio ({threads} thread{'s' * (threads > 1)})"
+    return Table(title, ["", *SIZES], cells)
+
+
+def against_loop(row):
+    if loop_ratio(row) is None:
+        return MISSING
+    return f"{duration(row, 'clstm')}, {duration(row, 'torch-loop')}, {times(loop_ratio(row))}"
+
+
+def noise_mark(row, *engines):
+    return "~" * (cost(row) is not None and any(is_noisy(row["engines"][name]) for name in engines))
+
+
+def cost(row):
+    """The time of a variant by that of the plain LSTM beside it."""
+    return None if row is None else ratio(row, "clstm", "clstm-plain")
+
+
+def loop_ratio(row):
+    """How many times faster a variant is than a loop in PyTorch."""
+    return None if row is None else ratio(row, "torch-loop")
 
 
 def isa_table(results):

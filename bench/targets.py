@@ -9,7 +9,8 @@ from typing import NamedTuple
 from . import sweeps
 from .results import Results, gigaflops, ratio
 from .rows import STEP_SIZES
-from .tables import COMPARED, Table, number, scaling, slowdown
+from .tables import COMPARED, Table, cost, loop_ratio, number, scaling, slowdown
+from .variants import VARIANTS
 
 TRAINING = {  # ratio with 1 thread, with 2 threads
     "small": (1.25, 1.15),
@@ -44,6 +45,14 @@ LARGE = ("char-LM", "PTB-medium", "wide", "bidirectional", "row-MNIST", "pixel-M
 AVX2 = 0.88
 FLOAT64_RATE, FLOAT64_TORCH = 0.45, 1.4
 DENORMALS = 1.1
+NO_COST = ("peephole", "coupled", "clip", "cell_clip", "zoneout", "dropout", "input_dropout")
+VARIANT_COST = {  # time by that of the plain LSTM, char-LM
+    **dict.fromkeys((*NO_COST, "recurrent_dropout", "weight_drop"), 1.1),
+    "layer_norm": 1.35,
+    "GRU": 0.85,
+    "proj_size": 1.0,
+}
+LOOPS = {"char-LM": 1.9, "small": 5, "batch-1": 12, "tiny": 25}  # a loop in PyTorch
 
 
 class Target(NamedTuple):
@@ -65,20 +74,20 @@ class Target(NamedTuple):
 def all_targets(results: Results) -> list[Target]:
     """Every target, with the figure that was seen."""
     makers = (training, inference, steps, two_threads, ragged, epochs, instruction_sets, float64, shapes, denormals)
-    return [target for maker in makers for target in maker(results)]
+    return [target for maker in (*makers, variants) for target in maker(results)]
 
 
-def judged(results: Results) -> list[tuple[str, str, str, str]]:
+def judged(targets: list[Target]) -> list[tuple[str, str, str, str]]:
     """Name, what is wanted, what was seen and the verdict of each target."""
     found = []
-    for target in all_targets(results):
+    for target in targets:
         sense = "at least" if target.at_least else "at most"
         found.append((target.name, f"{sense} {target.wanted:g}", number(target.seen, 3), target.verdict))
     return found
 
 
-def table(results: Results) -> Table:
-    rows = [list(row) for row in judged(results)]
+def table(targets: list[Target]) -> Table:
+    rows = [list(row) for row in judged(targets)]
     verdicts = [row[-1] for row in rows]
     counted = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in ("met", "missed", "not measured"))
     return Table("Targets", ["target", "wanted", "seen", "verdict"], rows, counted)
@@ -196,3 +205,14 @@ def denormals(results):
     for work in ("forward", "train"):
         seen = slowdown(results, work, 1)
         yield Target(f"decaying input against steady input, {work}", DENORMALS, seen, at_least=False)
+
+
+def variants(results):
+    for threads in (1, 2):
+        for name, wanted in VARIANT_COST.items():
+            seen = cost(results.row("variant", f"char-LM-{name}", threads))
+            yield Target(f"{name} char-LM, {threads} thr: against the plain LSTM", wanted, seen, at_least=False)
+        for size, wanted in LOOPS.items():
+            for name in [name for name, variant in VARIANTS.items() if variant.loop]:
+                seen = loop_ratio(results.row("variant", f"{size}-{name}", threads))
+                yield Target(f"{name} {size}, {threads} thr: against a loop in PyTorch", wanted, seen)

@@ -49,6 +49,11 @@ def row_of(id_):
     return rows.select(rows.all_rows(), [id_])[0]
 
 
+def is_there(variant):
+    """Whether this clstm has it."""
+    return set(variant.arguments(6)) <= set(getattr(clstm, variant.kind).__init__.__kwdefaults__)
+
+
 @pytest.fixture
 def canned():
     """Results of a machine with a peak of 100 GFLOP/s that reads 50 GB/s."""
@@ -95,6 +100,14 @@ class TestWhatIsCounted:
     @pytest.mark.parametrize(("dtype", "size"), [("float32", 4), ("float64", 8)])
     def test_a_step_reads_all_weights(self, dtype, size):
         assert Row("step", "x", "step", Shape(1, 1, 3, 5), dtype=dtype).weight_bytes == 20 * 8 * size
+
+    def test_variants_have_products_of_their_own(self):
+        plain = row_of("train:small").flops
+        assert row_of("variant:small-peephole").flops == plain
+        assert row_of("variant:small-GRU").flops == plain * 3 // 4
+        # reads 32 of the 64 numbers of h, and projects h to them
+        assert row_of("variant:small-proj_size").flops == 3 * 100 * 32 * (2 * 256 * (32 + 32) + 2 * 64 * 32)
+        assert row_of("variant:small-dropout").shape.L == 2  # there is nothing between the layers of one
 
     def test_padding_is_no_work(self):
         unsorted, ordered = row_of("ragged:unsorted"), row_of("ragged:sorted")
@@ -222,12 +235,43 @@ class TestEngines:
         found = arrays(call())
         assert 0 < found["loss_after"] < found["loss"] < 2 * np.log(rows.VOCABULARY)
 
+    @pytest.mark.parametrize("name", rows.VARIANTS)
+    def test_variants(self, name):
+        row = Row("variant", f"tiny-{name}", "train", Shape(4, 3, 5, 6, L=2), variant=name)
+        engine = engines.engine_class("clstm")(clstm.get_num_threads())
+        if is_there(rows.VARIANTS[name]):
+            call, arrays = engine.train(row, data.make(row))
+            found, again = arrays(call()), arrays(call())
+            assert {"y", "dx", "dweight_ih_l0", "dweight_hh_l1"} <= set(found)
+            for key, values in found.items():
+                np.testing.assert_array_equal(values, again[key])
+        else:
+            with pytest.raises(engines.NotAvailable, match="unexpected"):
+                engine.train(row, data.make(row))
+        plain, arrays = engines.engine_class("clstm-plain")(clstm.get_num_threads()).train(row, data.make(row))
+        assert arrays(plain())["dw_ih"].shape == (24, 5)
+
+    @pytest.mark.compare
+    @pytest.mark.parametrize("name", [k for k, variant in rows.VARIANTS.items() if variant.loop and is_there(variant)])
+    def test_loops_in_pytorch_have_the_results_of_clstm(self, name):
+        pytest.importorskip("torch")
+        row = Row("variant", f"tiny-{name}", "train", Shape(4, 3, 5, 6, L=2), dtype="float64", variant=name)
+        found = []
+        for engine in ("clstm", "torch-loop"):
+            call, arrays = engines.engine_class(engine)(clstm.get_num_threads()).train(row, data.make(row))
+            found.append(arrays(call()))
+        for key, values in found[0].items():
+            np.testing.assert_allclose(found[1][key], values, atol=1e-12, err_msg=key)
+
     def test_who_can_do_what(self):
         can = {name: [row.id for row in rows.all_rows() if run.takes_part(name, row)] for name in engines.ENGINES}
         assert can["torch-fused"] == ["epoch:char-LM", "epoch:tiny"]
         assert can["torch-packed"] == ["ragged:unsorted", "ragged:sorted"]
         assert set(can["clstm-avx2"]) == {row.id for row in rows.all_rows() if row.kind == "isa"}
         assert not any(name.startswith(("train", "float64")) for name in can["ort"])
+        assert set(can["clstm-plain"]) == {row.id for row in rows.all_rows() if row.kind == "variant"}
+        assert "variant:tiny-layer_norm" in can["torch-loop"]
+        assert "variant:tiny-GRU" not in can["torch-loop"]
 
 
 class TestRun:
@@ -269,6 +313,14 @@ class TestRun:
         assert loaded["jax"]["invalid"]
         assert (found["best_peer"], found["ratio"]) == ("torch", pytest.approx(2 / 3))
         assert "INVALID: the results of jax differ" in report.line(Results({"limits": {}, "rows": []}), found)
+
+    def test_the_plain_lstm_is_not_compared_with_a_variant(self):
+        row = row_of("variant:tiny-peephole")
+        loaded = {name: facts(seconds) for name, seconds in (("clstm", 3.0), ("clstm-plain", 2.0), ("torch-loop", 9.0))}
+        y = np.ones((2, 2), np.float32)
+        run.compare(row, loaded, {"clstm": {"y": y}, "clstm-plain": {"dx": y}, "torch-loop": {"y": y}})
+        found = run.finished(row, 1, loaded, {})
+        assert (found["best_peer"], found["ratio"], tables.cost(found)) == ("torch-loop", 3.0, 1.5)
 
     def test_y_is_compared_where_it_is_valid(self):
         row = Row("ragged", "x", "train", Shape(3, 2, 1, 1), lengths=(3, 1))
@@ -338,13 +390,28 @@ class TestReport:
         assert results.found["limits"] == {"1": {"float32": 100.0, "float64": 51.0, "read": {"32": 210.0}}}
 
     def test_tables_for_the_documentation(self, canned, tmp_path):
-        path = page.write(canned, tmp_path)
+        (path,) = page.write(canned, tmp_path)
         text = path.read_text(encoding="utf-8")
         assert path == tmp_path / "speed.md"
         assert "versions: clstm 1" in text
         assert "### Training" in text
         line = next(line for line in text.splitlines() if line.startswith("| small")).replace(page.UNBROKEN, " ")
         assert [cell.strip() for cell in line.split("|")[3:8]] == ["5 ms", "94", "94 %", "torch 6 ms", "1.20x"]
+
+    def test_tables_of_variants(self, canned, tmp_path):
+        times = {"clstm": 1.08e-3, "clstm-plain": 1e-3, "torch-loop": 36e-3}
+        canned.put(record(row_of("variant:char-LM-zoneout"), times))
+        canned.put(record(row_of("variant:char-LM-GRU"), {"clstm": 1.2e-3, "clstm-plain": 1e-3}))
+        speed, variants = page.write(canned, tmp_path)
+        assert (speed.name, variants.name) == ("speed.md", "variants.md")
+        words = " ".join(variants.read_text(encoding="utf-8").replace(page.UNBROKEN, " ").split())
+        assert "| zoneout | 1.08x | - | - | - |" in words
+        assert "| zoneout | 1.08 ms, 36 ms, 33.33x | - | - | - |" in words
+        found = {target.name: target.verdict for target in targets.variants(canned)}
+        assert found["zoneout char-LM, 1 thr: against the plain LSTM"] == "met"
+        assert found["zoneout char-LM, 1 thr: against a loop in PyTorch"] == "met"
+        assert found["GRU char-LM, 1 thr: against the plain LSTM"] == "missed"
+        assert found["GRU char-LM, 2 thr: against the plain LSTM"] == "not measured"
 
     def test_plots(self, canned, tmp_path):
         canned.put(record(row_of("sweep-H:H=16"), {"clstm": 1e-3}))
@@ -373,7 +440,7 @@ class TestSweeps:
 
 class TestTargets:
     def test_verdicts(self, canned):
-        found = {name: (seen, verdict) for name, _, seen, verdict in targets.judged(canned)}
+        found = {name: (seen, verdict) for name, _, seen, verdict in targets.judged(targets.all_targets(canned))}
         expected = {
             "training small, 1 thr: against the best peer": ("1.200", "missed"),
             "training small, 2 thr: against the best peer": ("1.500", "met"),

@@ -20,8 +20,8 @@ class Engine:
     prepares everything outside the timed part (arrays in the form that the engine likes best, traced functions), and
     returns two functions: one without arguments that does the work once and returns what came out, and one that turns
     this into a dict of NumPy arrays, time-major as in `bench.data`, to be compared with those of the other engines: y,
-    dx, dw_ih, dw_hh and db of the first layer for "train", y for "forward", h for "step", loss and loss_after for
-    "epoch".
+    dx, dw_ih, dw_hh and db of the first layer for "train" (for a variant dx and the gradients of all parameters by
+    name), y for "forward", h for "step", loss and loss_after for "epoch".
 
     Packages are imported where they are used, so that a class can be asked what it does without them.
 
@@ -35,6 +35,8 @@ class Engine:
     dtypes : tuple of str
     ragged : bool
         Whether it takes sequences of different lengths.
+    compared : bool
+        Whether its results have to be those of the others.
     many : callable or None
         ``many(n)`` does the work of the last row n times and returns the seconds of one, for an engine that can do so
         without Python in between.
@@ -45,6 +47,7 @@ class Engine:
     environment: dict[str, str] = {}  # noqa: RUF012  (never changed)
     dtypes: tuple[str, ...] = ("float32",)
     ragged = False
+    compared = True
     many: Callable[[int], float] | None = None
 
     def __init__(self, threads: int) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import tracemalloc
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
-from .base import Engine, array_of
+from ..data import SEED
+from ..variants import VARIANTS
+from .base import Engine, NotAvailable, array_of
 
 LEARNING_RATE = 1e-3  # of all engines that train epochs
 CLIP_NORM = 1.0
@@ -42,6 +45,8 @@ class Clstm(Engine):
         return layer
 
     def train(self, row, data):
+        if row.variant is not None:
+            return self.train_variant(row, data)
         layer = self.layer(row, data.weights)
         x, dy = batch_first(data.x), batch_first(data.dy)
         lengths = None if row.lengths is None else np.array(row.lengths)
@@ -56,6 +61,21 @@ class Clstm(Engine):
             found = {"y": time_major(y), "dx": time_major(dx)}
             names = {"dw_ih": "weight_ih_l0", "dw_hh": "weight_hh_l0", "db": "bias_l0"}
             return found | {name: grads[key] for name, key in names.items()}
+
+        return call, arrays
+
+    def train_variant(self, row, data):
+        layer = variant_layer(row)
+        x, dy = batch_first(data.x), batch_first(data.dy[:, :, : layer.output_size])  # a projection has fewer
+        noise = SEED if layer.takes_noise else None
+
+        def call():
+            y, _, tape = layer.forward(x, noise=noise)
+            return y, *layer.backward(tape, dy)
+
+        def arrays(result):
+            y, dx, _, grads = result
+            return {"y": time_major(y), "dx": time_major(dx)} | {f"d{name}": grads[name] for name in grads}
 
         return call, arrays
 
@@ -114,6 +134,20 @@ class ClstmAVX2(Clstm):
     environment = {"CLSTM_ISA": "avx2"}  # noqa: RUF012
 
 
+class ClstmPlain(Clstm):
+    """The plain LSTM beside a variant, on the same input."""
+
+    works = ("train",)
+    compared = False
+
+    @classmethod
+    def can(cls, row):
+        return row.variant is not None and super().can(row)
+
+    def train(self, row, data):
+        return super().train(replace(row, variant=None), data)
+
+
 class ClstmCell(Clstm):
     """LSTMCell, called with its state."""
 
@@ -133,6 +167,23 @@ class ClstmCell(Clstm):
             return state[0]
 
         return call, array_of("h")
+
+
+def variant_layer(row):
+    """The layer of a variant, with the same parameters wherever it is made."""
+    import clstm
+
+    variant, (_, _, I, H, L, D) = VARIANTS[row.variant], row.shape
+    sizes = {"num_layers": L, "bidirectional": D == 2, "dtype": row.dtype, "rng": SEED}
+    try:
+        layer = getattr(clstm, variant.kind)(I, H, **sizes, **variant.arguments(H))
+    except (TypeError, ValueError) as error:  # an option that this version does not have
+        raise NotAvailable(str(error)) from error
+    rng = np.random.default_rng(SEED)
+    for name, values in layer.parameters().items():
+        if not name.startswith("weight"):  # they start with all the same number
+            values += 0.1 * rng.standard_normal(values.shape)
+    return layer
 
 
 def set_weights(parameters, weights):
