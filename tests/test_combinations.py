@@ -77,53 +77,71 @@ class Combination(Case):
 def drawn(seed, number):
     """Combination `number` of a seed."""
     rng = np.random.default_rng((seed, number))
-
-    def one(values):
-        return values[rng.integers(len(values))]
-
-    def chance(p):
-        return bool(rng.random() < p)
-
-    kind = one(("lstm", "lstm", "gru", "rnn"))
-    sizes = {"N": one(ROWS), "T": one(STEPS), "I": one(INPUTS), "H": one(HIDDEN), "L": one((1, 1, 2, 3))}
-    N, T = sizes["N"], sizes["T"]
-    bidirectional = chance(0.4)
-    options = {name: one(OPTIONS[name][1:]) if chance(0.3) else OPTIONS[name][0] for name in known_options(kind)}
-    for pair in EXCLUDED:
-        both = options | {"bidirectional": bidirectional}
-        if all(both.get(name) == value for name, value in pair.items()):
-            name = one([name for name in pair if name in options])
-            options[name] = OPTIONS[name][0]
-    if options.get("gate_activation") in WIDE:
-        options["clip"] = min(options["clip"] or 0.7, 0.7)
-    parts = ["state_h", "dstate_h", "dy", *(["state_c", "dstate_c"] if kind == "lstm" else [])]
-    without = {part for part in parts if chance(0.2)}
-    if {"dstate_h", "dstate_c"} & set(parts) <= without:
-        without -= {"dy"}  # there has to be some gradient
+    kind = one(rng, ("lstm", "lstm", "gru", "rnn"))
+    N, T, H = one(rng, ROWS), one(rng, STEPS), one(rng, HIDDEN)
+    bidirectional = chance(rng, 0.4)
+    options = options_drawn(rng, kind, bidirectional)
     return Combination(
         kind,
         tuple((name, value) for name, value in options.items() if value != OPTIONS[name][0]),
-        **sizes,
+        N=N,
+        T=T,
+        I=one(rng, INPUTS),
+        H=H,
+        L=one(rng, (1, 1, 2, 3)),
         bidirectional=bidirectional,
-        lengths=tuple(int(n) for n in rng.integers(0, T + 1, N)) if chance(0.5) else None,
-        bias=chance(0.8),
+        lengths=tuple(int(n) for n in rng.integers(0, T + 1, N)) if chance(rng, 0.5) else None,
+        bias=chance(rng, 0.8),
         seed=int(rng.integers(2**31)),
         name=f"{seed}:{number}",
-        backend=one(("native", "native", "blas")),
-        threads=one((1, 2, 3)),
-        symbols=chance(0.2),
-        without=tuple(sorted(without)),
-        added=chance(0.2),
-        need_dx=chance(0.8),
-        bptt=int(rng.integers(1, T + 2)) if chance(0.25) else None,
-        noise=a_noise(rng, N, chance(0.5)) if any(options.get(name) for name in NOISE) else None,
+        backend=one(rng, ("native", "native", "blas")),
+        threads=one(rng, (1, 2, 3)),
+        symbols=chance(rng, 0.2),
+        without=without_drawn(rng, "hc" if kind == "lstm" else "h"),
+        added=chance(rng, 0.2),
+        need_dx=chance(rng, 0.8),
+        bptt=int(rng.integers(1, T + 2)) if chance(rng, 0.25) else None,
+        noise=noise_drawn(rng, N) if any(options.get(name) for name in NOISE) else None,
     )
 
 
-def a_noise(rng, N, of_a_part):
+def one(rng, values):
+    return values[rng.integers(len(values))]
+
+
+def chance(rng, p):
+    return bool(rng.random() < p)
+
+
+def options_drawn(rng, kind, bidirectional):
+    """A value for each option of a kind, of which no two exclude each other."""
+    names = known_options(kind)
+    options = {name: one(rng, OPTIONS[name][1:]) if chance(rng, 0.3) else OPTIONS[name][0] for name in names}
+    for excluded in EXCLUDED:
+        both = options | {"bidirectional": bidirectional}
+        if all(both.get(name) == value for name, value in excluded.items()):
+            name = one(rng, [name for name in excluded if name in options])
+            options[name] = OPTIONS[name][0]
+    if options.get("gate_activation") in WIDE:
+        options["clip"] = min(options["clip"] or 0.7, 0.7)
+    return options
+
+
+def without_drawn(rng, members):
+    """Which parts of the state and of the gradients are None; some gradient there has to be."""
+    parts = ["dy", *(f"{name}_{part}" for name in ("state", "dstate") for part in members)]
+    without = [part for part in parts if chance(rng, 0.2)]
+    if all(f"dstate_{part}" in without for part in members):
+        without = [part for part in without if part != "dy"]
+    return tuple(without)
+
+
+def noise_drawn(rng, N):
+    """From a seed alone, or of some rows and steps of something larger."""
     seed = int(rng.integers(2**63))
-    rows = rng.permutation(3 * N)[:N].tolist() if of_a_part else None
-    return clstm.Noise(seed, rows, int(rng.integers(1000)) if of_a_part else 0)
+    if chance(rng, 0.5):
+        return clstm.Noise(seed)
+    return clstm.Noise(seed, rng.permutation(3 * N)[:N].tolist(), int(rng.integers(1000)))
 
 
 def options_of(kind):
