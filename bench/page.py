@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from .engines import ENGINES
 from .report import render
 from .results import Results, best_peer, gigaflops, ratio
 from .tables import MISSING, Table, duration, number, percent, times, variant_tables
@@ -45,17 +46,20 @@ def unbroken(table):
 def machine(results):
     """One sentence: when, where, with which versions, and what the machine can do."""
     facts, limits = results.found["machine"], results.found["limits"]
-    versions = sorted({
-        f"{name} {engine['version']}"
-        for row in results.rows
-        for name, engine in row["engines"].items()
-        if "version" in engine and "-" not in name
-    })  # fmt: skip
-    measured = f"Measured on {results.found['date'][:10]} on {facts['cpu']}; versions: {', '.join(versions)}."
+    measured = f"Measured on {results.found['date'][:10]} on {facts['cpu']}; versions: {', '.join(packages(results))}."
     if not limits:
         return measured
-    peak = ", ".join(f"{limits[key]['float32']:.0f}" for key in sorted(limits))
-    return f"{measured} Peak of sgemm: {peak} GFLOP/s with {', '.join(sorted(limits))} threads."
+    threads = sorted(limits)
+    peak = ", ".join(f"{limits[key]['float32']:.0f}" for key in threads)
+    return f"{measured} Peak of sgemm: {peak} GFLOP/s with {', '.join(threads)} thread{'s' * (threads != ['1'])}."
+
+
+def packages(results):
+    """Each with its version. A way of using one stands for it only where nothing else does."""
+    found = {name: facts["version"] for row in results.rows for name, facts in row["engines"].items()}
+    bases = {name: name.partition("-")[0] for name in found}
+    shown = [name for name, base in bases.items() if name == base or (base in ENGINES and base not in found)]
+    return sorted({f"{bases[name]} {found[name]}" for name in shown})
 
 
 def compared(results, kind, title):
