@@ -125,18 +125,13 @@ def same_results(actual, expected):
         same_bits(actual, expected)
 
 
-def converted(values, dtype):
-    """The same values in another precision."""
-    if isinstance(values, dict):
-        return {name: converted(array, dtype) for name, array in values.items()}
-    if isinstance(values, (tuple, list)):
-        return tuple(converted(array, dtype) for array in values)
-    return None if values is None else values.astype(dtype)
-
-
 def doubles(values):
     """The same values in float64."""
-    return converted(values, np.float64)
+    if isinstance(values, dict):
+        return {name: doubles(array) for name, array in values.items()}
+    if isinstance(values, (tuple, list)):
+        return tuple(doubles(array) for array in values)
+    return None if values is None else values.astype(np.float64)
 
 
 class settings:
