@@ -277,7 +277,7 @@ def pair(name: str, value: Any) -> list | tuple:
     return members
 
 
-def state(name: str, value: Any, dtype: np.dtype, shapes: Sequence[tuple[int, ...]]) -> tuple[np.ndarray | None, ...]:
+def state(name: str, value: Any, dtype: np.dtype, shapes: list[tuple[int, ...]]) -> tuple[np.ndarray | None, ...]:
     """(h, c), each contiguous of its shape; None, or a member that is None, stays None."""
     if value is None:
         return None, None
