@@ -176,7 +176,8 @@ cdef extern from "clstm.h" nogil:
     clstm_status clstm_stack_backward(const clstm_runtime *runtime, const clstm_stack *stack, const clstm_batch *batch,
                                       const clstm_weights *weights, clstm_sequence x, clstm_sequence dy,
                                       clstm_state dfinal, clstm_sequence dx, clstm_state dinitial,
-                                      const clstm_gradients *grads, ptrdiff_t bptt, void *tape, void *scratch)
+                                      const clstm_gradients *grads, ptrdiff_t bptt, clstm_state flow, void *tape,
+                                      void *scratch)
 
     ctypedef struct clstm_trace:
         void *gates[4]

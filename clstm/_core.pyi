@@ -66,6 +66,8 @@ class Stack:
         dc0: _Real | None,
         grads: list[_Real],
         bptt: int = 0,
+        flow_h: _Real | None = None,
+        flow_c: _Real | None = None,
     ) -> None: ...
     def step(self, flat: _Real, x: Any, state: Any, out: Any) -> Any: ...
     def read_tape(

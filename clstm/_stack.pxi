@@ -225,8 +225,9 @@ cdef class Stack:
         return tape
 
     def backward(self, flat, StackTape tape not None, x, dy, dh, dc, dx, dh0, dc0, list grads not None,
-                 Py_ssize_t bptt=0):
-        """Writes dx, in the shape of x, dh0 and dc0, adds to grads, and uses the tape up."""
+                 Py_ssize_t bptt=0, flow_h=None, flow_c=None):
+        """Writes dx, in the shape of x, dh0 and dc0, adds to grads, and uses the tape up. flow_h and flow_c, of shape
+        (L D, N, T, H) or None, get the whole gradients of h and c after each step."""
         if tape.stack is not self:
             raise ValueError("tape: it is of another stack")
         cdef clstm_sequence x_ = self.input(x, "x", tape.batch)
@@ -235,6 +236,7 @@ cdef class Stack:
             dy, "dy", self.kind, tape.batch, self.stack.directions * self.size_h)
         cdef clstm_state final = self.state(dh, dc, tape.batch.N, False)
         cdef clstm_state initial = self.state(dh0, dc0, tape.batch.N, True)
+        cdef clstm_state flow = self.state(flow_h, flow_c, tape.batch.N * tape.batch.T, True)
         cdef Scratch scratch = self.take_scratch(self.sizes(tape.runtime, tape.batch).backward)
         cdef void *tape_ = aligned(tape.memory)
         cdef clstm_weights *weights = self.weights(flat)
@@ -244,7 +246,7 @@ cdef class Stack:
             gradients = self.gradients(grads)
             with nogil:
                 status = clstm_stack_backward(&tape.runtime, &self.stack, &tape.batch, weights, x_, dy_, final, dx_,
-                                              initial, gradients, bptt, tape_, scratch.data)
+                                              initial, gradients, bptt, flow, tape_, scratch.data)
         finally:
             PyMem_Free(weights)
             PyMem_Free(gradients)

@@ -254,11 +254,15 @@ clstm_status clstm_stack_infer(const clstm_runtime *runtime, const clstm_stack *
  * up: its gates are overwritten. dy [N,T,D H] (data NULL: zero; beyond lengths it is never read), dfinal the gradient
  * of the final state, dx [N,T,I] (data NULL: not wanted), dinitial the gradient of the initial state, grads [L D].
  * Truncated, if bptt > 0: of the steps of a direction, counted in its own order from 0 in each row, none hands anything
- * back to the one before it if its number is a multiple of bptt. */
+ * back to the one before it if its number is a multiple of bptt.
+ *
+ * flow, to be looked at: h [L D,N,T,R] and c [L D,N,T,H] contiguous, in the order of time, overwritten; a NULL member is not wanted.
+ * The whole gradients of the loss with respect to h_t and c_t, whichever way they come: dh_t from y of this step and
+ * from later steps, dc_t from h_t and from later steps. Zero beyond lengths. */
 clstm_status clstm_stack_backward(const clstm_runtime *runtime, const clstm_stack *stack, const clstm_batch *batch,
                                   const clstm_weights *weights, clstm_sequence x, clstm_sequence dy, clstm_state dfinal,
                                   clstm_sequence dx, clstm_state dinitial, const clstm_gradients *grads, ptrdiff_t bptt,
-                                  void *tape, void *scratch);
+                                  clstm_state flow, void *tape, void *scratch);
 
 /* What happened inside: gates and states of one layer and direction (index l D + d), read from a tape that backward
  * has not used, in the order of time for both directions. Each pointer is [N,T,H] contiguous or NULL; zero beyond

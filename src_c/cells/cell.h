@@ -30,6 +30,7 @@ struct cell_form {
     int mask, zone_h, zone_c; /* recurrent dropout, zoneout */
     int direct;               /* a part of dh reaches the step before without the products */
     int clip_gradient;        /* limits on the gradients of pre-activations */
+    int flow;                 /* backward shows the whole gradients of h and c */
     clstm_activation gate, candidate, output;
 };
 
@@ -81,9 +82,10 @@ struct cell_backward {
     const real *const *dy; /* [n] rows of H elements, or NULL for zero */
     const real *mask, *zone_h, *zone_c;
     const real *peephole;
-    real *dpeephole; /* [n][form.peephole][ld], added to */
-    real *dh;        /* [n][ld_h] out of the first stage, where there is a second: the gradient of h_new */
-    real *dm;        /* [n][ld] the gradient of o q(c), where a function over rows needs it */
+    real *dpeephole;                     /* [n][form.peephole][ld], added to */
+    real *const *flow_h, *const *flow_c; /* out: [n] rows of the whole gradients, or NULL; only with form.flow */
+    real *dh; /* [n][ld_h] out of the first stage, where there is a second: the gradient of h_new */
+    real *dm; /* [n][ld] the gradient of o q(c), where a function over rows needs it */
     const real *norm, *scales;
     real *dnorm; /* [n] rows like norm, added to */
 };

@@ -149,6 +149,7 @@ CLSTM_INLINE struct lstm_dz lstm_cell_backward(const struct cell_backward *s, co
     }
     dc_new += from_m;
     if (form.peephole) dc_new = fma_(load(s->peephole + (form.peephole - 1) * ld + unit), dz_o, dc_new);
+    if (form.flow) emit_flow(s->flow_c, row, unit, s->units, dc_new + held);
     if (form.cell_clip) dc_new = inside(dc_new, kept->c, back->cell_limit);
     const vec di = form.coupled ? dc_new * (kept->g - kept->c_prev) : dc_new * kept->g;
     struct lstm_dz dz = {.i = emit_dz(s, form, row, unit, 0, back_through(back->gate, kept->i, di))};

@@ -99,6 +99,11 @@ CLSTM_INLINE void emit_h(const struct cell_forward *s, const struct cell_form fo
     if (s->y) store_units(s->y[row], unit, s->hidden, h);
 }
 
+/* A part of the whole gradient of a state, to a caller who wants to see it. */
+CLSTM_INLINE void emit_flow(real *const *rows, ptrdiff_t row, ptrdiff_t unit, ptrdiff_t width, vec d) {
+    if (rows) store_units(rows[row], unit, width, d);
+}
+
 /* The gradient of h_new, and the part of it that goes straight to h_{t-1}. */
 struct dh {
     vec dh, direct;
@@ -110,6 +115,7 @@ CLSTM_INLINE struct dh collect_dh(const struct cell_backward *s, const struct ce
     struct dh d = {form.mask ? z * load(s->mask + at) : z, broadcast(0)};
     if (form.direct) d.dh += load(s->direct + at);
     if (s->dy) d.dh += load_units(s->dy[row], unit, s->hidden);
+    if (form.flow) emit_flow(s->flow_h, row, unit, s->hidden, d.dh);
     if (form.zone_h) {
         d.direct = zone_of(s->zone_h, s->limits.zone_h, at) * d.dh;
         d.dh -= d.direct;

@@ -31,9 +31,11 @@ static inline int has_options_of_lstm(const clstm_stack *stack) {
 }
 
 /* The cell of a stack with all its options; 0 if it does not have them. */
-static inline int describe_cell(const struct kernels *kernels, const clstm_stack *stack, int noise, struct cell *cell) {
+static inline int describe_cell(const struct kernels *kernels, const clstm_stack *stack, int noise, int flow,
+                                struct cell *cell) {
     struct cell_form *form = &cell->form;
     *cell = (struct cell){0};
+    form->flow = flow;
     form->clip = stack->clip > 0;
     form->clip_gradient = stack->gradient_clip > 0;
     form->mask = noise && stack->recurrent_dropout > 0;
@@ -43,7 +45,7 @@ static inline int describe_cell(const struct kernels *kernels, const clstm_stack
     form->gate = stack->gate_activation ? stack->gate_activation : CLSTM_SIGMOID;
     form->candidate = stack->candidate_activation ? stack->candidate_activation : CLSTM_TANH;
     form->output = stack->output_activation ? stack->output_activation : CLSTM_TANH;
-    cell->general = form->mask || form->zone_h || form->zone_c || form->clip || form->clip_gradient ||
+    cell->general = flow || form->mask || form->zone_h || form->zone_c || form->clip || form->clip_gradient ||
                     form->gate != CLSTM_SIGMOID || form->candidate != CLSTM_TANH || form->output != CLSTM_TANH;
     if (!kernels->describe[stack->cell](stack, cell)) return 0;
     return stack->cell == CLSTM_LSTM
@@ -70,7 +72,7 @@ static inline struct shape shape_with(const clstm_runtime *runtime, const clstm_
         .backwards = stack->go_backwards != 0,
         .blas = runtime->backend == CLSTM_BLAS,
     };
-    describe_cell(kernels, stack, noise != NULL, &shape.cell);
+    describe_cell(kernels, stack, noise != NULL, 0, &shape.cell);
     shape.ld_h = padded(shape.R);
     shape.row = times(shape.cell.form.blocks, shape.ld);
     shape.x_row = shape.cell.norm ? times(shape.cell.gates, shape.ld) : shape.row;

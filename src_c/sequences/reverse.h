@@ -107,8 +107,9 @@ struct reverse_pass {
     int reverse;
     int split; /* threads that share the units of a step; 1: none, ranges of rows go to threads */
     struct layer_tape tape;
-    struct input input; /* what the layer read */
-    struct located dy;  /* gradient of its outputs: R elements of each row; base NULL: zero */
+    struct input input;            /* what the layer read */
+    struct located dy;             /* gradient of its outputs: R elements of each row; base NULL: zero */
+    struct located flow_h, flow_c; /* out: the whole gradients of its states; base NULL: not wanted */
     const clstm_weights *weights;
     const clstm_gradients *grads;
     struct reverse_weights recurrent, from_input; /* w_hh, of the first stage forward, and w_ih */
@@ -125,7 +126,7 @@ struct reverse_pass {
 };
 
 struct reverse_scratch {
-    real **dz, **dy, **dh, **inner, **dm;
+    real **dz, **dy, **dh, **inner, **dm, **flow_h, **flow_c;
     real *zone_h, *zone_c; /* masks of zoneout of a step */
 };
 
@@ -137,6 +138,8 @@ static void reverse_scratch_lay_out(struct reverse_scratch *scratch, struct aren
     scratch->dh = arena_take(arena, rows, sizeof(real *));
     scratch->inner = arena_take(arena, rows, sizeof(real *));
     scratch->dm = arena_take(arena, rows, sizeof(real *));
+    scratch->flow_h = arena_take(arena, rows, sizeof(real *));
+    scratch->flow_c = arena_take(arena, rows, sizeof(real *));
     scratch->zone_h = zone_lay_out(arena, shape, plan, CLSTM_NOISE_ZONE_H);
     scratch->zone_c = zone_lay_out(arena, shape, plan, CLSTM_NOISE_ZONE_C);
 }
@@ -235,6 +238,13 @@ static void await_backward(struct cell_backward *step) {
     if (step->dy) fused->await[fused->awaited++] = (struct awaited){fused->terms > 2 ? 2 : 0, .rows = step->dy};
 }
 
+/* Where the caller wants to see the gradients of the states after step s. */
+static void find_flow(const struct reverse_pass *pass, struct reverse_scratch *scratch, ptrdiff_t s, ptrdiff_t r0,
+                      ptrdiff_t n) {
+    if (pass->flow_h.base) find_rows(&pass->flow_h, pass->plan, pass->reverse, s, r0, n, scratch->flow_h);
+    if (pass->flow_c.base) find_rows(&pass->flow_c, pass->plan, pass->reverse, s, r0, n, scratch->flow_c);
+}
+
 /* Where step s of the rows from r0 on reads and writes. */
 static void aim_backward(const struct reverse_pass *pass, const struct reverse_scratch *scratch,
                          struct cell_backward *step, ptrdiff_t s, ptrdiff_t r0) {
@@ -255,6 +265,8 @@ static void aim_backward(const struct reverse_pass *pass, const struct reverse_s
     step->mask = pass->mask ? pass->mask + at_h : NULL;
     step->zone_h = scratch->zone_h, step->zone_c = scratch->zone_c;
     step->dpeephole = pass->dpeephole + at * shape->cell.form.peephole;
+    step->flow_h = pass->flow_h.base ? scratch->flow_h : NULL;
+    step->flow_c = pass->flow_c.base ? scratch->flow_c : NULL;
     step->dm = pass->dm ? pass->dm + at : NULL;
     step->dh = shape->cell.form.projects ? dh_of(pass, s, r0) : step->dm;
     if (!shape->cell.norm) return;
@@ -334,6 +346,7 @@ static void reverse_step(const struct reverse_pass *pass, struct reverse_scratch
     if (pass->dy.base) find_rows(&pass->dy, plan, pass->reverse, s, r0, n, scratch->dy);
     if (scratch->zone_h) draw_rows(shape, plan, CLSTM_NOISE_ZONE_H, pass->index, s, r0, n, scratch->zone_h);
     if (scratch->zone_c) draw_rows(shape, plan, CLSTM_NOISE_ZONE_C, pass->index, s, r0, n, scratch->zone_c);
+    if (shape->cell.form.flow) find_flow(pass, scratch, s, r0, n);
     for (int i = 0; i < stages_of(shape); i++) aim_backward(pass, scratch, &step[i], s, r0);
     first_stage(pass, scratch, step, s, r0, n, carried, team);
     if (has_second_stage(shape)) second_stage(pass, scratch, &step[1], s, n, team);

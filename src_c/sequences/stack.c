@@ -84,12 +84,12 @@ clstm_status clstm_stack_infer(const clstm_runtime *runtime, const clstm_stack *
 clstm_status clstm_stack_backward(const clstm_runtime *runtime, const clstm_stack *stack, const clstm_batch *batch,
                                   const clstm_weights *weights, clstm_sequence x, clstm_sequence dy, clstm_state dfinal,
                                   clstm_sequence dx, clstm_state dinitial, const clstm_gradients *grads, ptrdiff_t bptt,
-                                  void *tape, void *scratch) {
+                                  clstm_state flow, void *tape, void *scratch) {
     const clstm_status status = bptt < 0 ? CLSTM_BAD_SIZE : check_call(runtime, stack, batch);
     if (status) return status;
     const float_mode mode = float_mode_flush();
-    (stack->dtype == CLSTM_F32 ? stack_backward_f32 : stack_backward_f64)(runtime, stack, batch, weights, x, dy, dfinal,
-                                                                          dx, dinitial, grads, bptt, tape, scratch);
+    (stack->dtype == CLSTM_F32 ? stack_backward_f32 : stack_backward_f64)(
+        runtime, stack, batch, weights, x, dy, dfinal, dx, dinitial, grads, bptt, flow, tape, scratch);
     float_mode_set(mode);
     return CLSTM_OK;
 }

@@ -16,7 +16,7 @@
     void stack_backward_##suffix(const clstm_runtime *, const clstm_stack *, const clstm_batch *,                     \
                                  const clstm_weights *, clstm_sequence x, clstm_sequence dy, clstm_state dfinal,      \
                                  clstm_sequence dx, clstm_state dinitial, const clstm_gradients *, ptrdiff_t bptt,    \
-                                 void *tape, void *scratch);                                                          \
+                                 clstm_state flow, void *tape, void *scratch);                                        \
     void stack_noise_##suffix(const clstm_stack *, clstm_noise_kind, ptrdiff_t index, uint64_t seed, int64_t row,     \
                               ptrdiff_t step, ptrdiff_t n, void *to);                                                 \
     void stack_read_tape_##suffix(const clstm_stack *, const clstm_batch *, const void *tape, ptrdiff_t index,        \

@@ -220,9 +220,16 @@ static struct reverse_weights from_input_of(const struct shape *shape, const str
     return weights;
 }
 
+/* [N,T,width] of one layer and direction. */
+static clstm_sequence flow_of(void *flow, const clstm_batch *batch, ptrdiff_t index, ptrdiff_t width) {
+    const ptrdiff_t row = batch->T * width;
+    return (clstm_sequence){flow ? (real *)flow + index * batch->N * row : NULL, row, width};
+}
+
 static void backward_stack(const struct shape *shape, struct backward_scratch *scratch, const struct tape *tape,
                            const clstm_weights *weights, clstm_sequence x, clstm_sequence dy, clstm_state dfinal,
-                           clstm_sequence dx, clstm_state dinitial, const clstm_gradients *grads, ptrdiff_t bptt) {
+                           clstm_sequence dx, clstm_state dinitial, const clstm_gradients *grads, ptrdiff_t bptt,
+                           const clstm_batch *batch, clstm_state flow) {
     const struct plan *plan = &tape->plan;
     const ptrdiff_t D = shape->D, H = shape->H, R = shape->R, N = plan->N;
     struct located upper = at_caller(dy);
@@ -245,6 +252,8 @@ static void backward_stack(const struct shape *shape, struct backward_scratch *s
                 .tape = tape_at(tape, index),
                 .input = tape_input(tape, shape, l, x),
                 .dy = upper,
+                .flow_h = at_caller(flow_of(flow.h, batch, index, R)),
+                .flow_c = at_caller(flow_of(flow.c, batch, index, H)),
                 .weights = &own[d],
                 .mask = scratch->mask[d],
                 .dropped = scratch->dropped[d],

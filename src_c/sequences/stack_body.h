@@ -8,7 +8,7 @@
 #if REAL_BITS == 32
 int stack_fits(const clstm_stack *stack) {
     struct cell cell;
-    return describe_cell(kernels_of(CLSTM_ISA_BASELINE), stack, 0, &cell);
+    return describe_cell(kernels_of(CLSTM_ISA_BASELINE), stack, 0, 0, &cell);
 }
 #endif
 
@@ -86,14 +86,19 @@ void REAL_NAME(stack_infer)(const clstm_runtime *runtime, const clstm_stack *sta
 void REAL_NAME(stack_backward)(const clstm_runtime *runtime, const clstm_stack *stack, const clstm_batch *batch,
                                const clstm_weights *weights, clstm_sequence x, clstm_sequence dy, clstm_state dfinal,
                                clstm_sequence dx, clstm_state dinitial, const clstm_gradients *grads, ptrdiff_t bptt,
-                               void *tape_buffer, void *scratch_buffer) {
-    const struct shape shape = shape_for(runtime, stack, batch);
+                               clstm_state flow, void *tape_buffer, void *scratch_buffer) {
+    struct shape shape = shape_for(runtime, stack, batch);
+    if (flow.h || flow.c) describe_cell(shape.kernels, stack, shape.noise != NULL, 1, &shape.cell);
     struct arena on_tape = arena_over(tape_buffer), in_scratch = arena_over(scratch_buffer);
     struct tape tape; /* its plan was filled by forward */
     struct backward_scratch scratch;
     tape_lay_out(&tape, &on_tape, &shape, batch);
     backward_lay_out(&scratch, &in_scratch, &shape, &tape.plan);
-    backward_stack(&shape, &scratch, &tape, weights, x, dy, dfinal, dx, dinitial, grads, bptt);
+    backward_stack(&shape, &scratch, &tape, weights, x, dy, dfinal, dx, dinitial, grads, bptt, batch, flow);
+    for (ptrdiff_t index = 0; index < shape.L * shape.D; index++) {
+        clear_padding(flow_of(flow.h, batch, index, shape.R), batch, shape.R);
+        clear_padding(flow_of(flow.c, batch, index, shape.H), batch, shape.H);
+    }
     if (!shape.symbols) clear_padding(dx, batch, shape.I);
 }
 

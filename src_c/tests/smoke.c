@@ -201,15 +201,17 @@ static clstm_sequence y_of(const struct inputs *in, const struct results *out) {
 
 static clstm_state final_of(const struct results *out) { return (clstm_state){out->data[H_FINAL], out->data[C_FINAL]}; }
 
-static void run_backward(const clstm_runtime *runtime, const struct inputs *in, struct results *out, void *tape,
-                         size_t bytes) {
+static const clstm_state none = {NULL, NULL};
+
+static void run_backward(const clstm_runtime *runtime, const struct inputs *in, struct results *out, clstm_state flow,
+                         void *tape, size_t bytes) {
     clstm_gradients grads[MOST_LAYERS];
     for (int l = 0; GRADIENTS + MEMBERS * l < out->used; l++)
         memcpy(&grads[l], &out->data[GRADIENTS + MEMBERS * l], sizeof *grads);
     const clstm_status status =
         clstm_stack_backward(runtime, &in->stack, &in->batch, in->weights, in->x, in->dy, in->dfinal,
                              dense_sequence(out->data[DX], batch_of_x(in).T, in->stack.input_size),
-                             (clstm_state){out->data[DH], out->data[DC]}, grads, 0, tape, buffer(bytes));
+                             (clstm_state){out->data[DH], out->data[DC]}, grads, 0, flow, tape, buffer(bytes));
     CHECK(status == CLSTM_OK, "%s", clstm_status_message(status));
 }
 
@@ -263,7 +265,7 @@ static struct results run(const clstm_runtime *runtime, const struct inputs *in)
         CHECK(memcmp(out.data[i], same.data[i], size) == 0, "%s of infer is not that of forward", result_name(i));
     }
     if (in->usual) check_trace(in, &out, tape);
-    run_backward(runtime, in, &out, tape, bytes.backward);
+    run_backward(runtime, in, &out, none, tape, bytes.backward);
     return out;
 }
 
@@ -363,7 +365,6 @@ static void check_absent(clstm_dtype dtype, int variant, const struct dimensions
     const struct results expected = run(&runtime, &in);
 
     struct results out = make_results(&in);
-    const clstm_state none = {NULL, NULL};
     clstm_gradients grads[MOST_LAYERS];
     for (ptrdiff_t l = 0; l < d->L * d->D; l++) {
         in.weights[l].b = in.weights[l].b_hn = NULL;
@@ -377,7 +378,7 @@ static void check_absent(clstm_dtype dtype, int variant, const struct dimensions
                               buffer(bytes.forward)) == CLSTM_OK,
           "forward");
     CHECK(clstm_stack_backward(&runtime, &in.stack, &in.batch, in.weights, in.x, in.dy, none, (clstm_sequence){0}, none,
-                               grads, 0, tape, buffer(bytes.backward)) == CLSTM_OK,
+                               grads, 0, none, tape, buffer(bytes.backward)) == CLSTM_OK,
           "backward");
     CHECK(clstm_stack_infer(&runtime, &in.stack, &in.batch, in.weights, in.x, none, y_of(&in, &out), none,
                             buffer(bytes.infer)) == CLSTM_OK,
@@ -411,7 +412,7 @@ static void check_noise(const struct dimensions *d, int variant, clstm_dtype dty
         CHECK(clstm_stack_forward(&runtime, &in.stack, &in.batch, in.weights, in.x, in.initial, y_of(&in, &out[i]),
                                   final_of(&out[i]), tape, buffer(bytes.forward)) == CLSTM_OK,
               "forward");
-        run_backward(&runtime, &in, &out[i], tape, bytes.backward);
+        run_backward(&runtime, &in, &out[i], none, tape, bytes.backward);
         struct results quiet = make_results(&in);
         CHECK(clstm_stack_infer(&runtime, &in.stack, &in.batch, in.weights, in.x, in.initial, y_of(&in, &quiet),
                                 final_of(&quiet), buffer(bytes.infer)) == CLSTM_OK,
@@ -424,6 +425,53 @@ static void check_noise(const struct dimensions *d, int variant, clstm_dtype dty
               memcmp(out[0].data[Y], out[2].data[Y], (size_t)out[0].count[Y] * size_of(dtype)) != 0,
           "another seed");
     buffers_free();
+}
+
+/* What the gradients of the states must say of themselves: in the last layer that of the last h is dy and that of the final
+ * h, and nothing stands beyond lengths. */
+static void check_last_flow(const struct inputs *in, const void *flow_h) {
+    const clstm_dtype dtype = in->stack.dtype;
+    const ptrdiff_t N = in->batch.N, T = in->batch.T, H = in->stack.hidden_size, D = in->stack.directions;
+    int wrong = 0;
+    for (ptrdiff_t q = 0; q < D * N * T * H; q++) {
+        const ptrdiff_t j = q % H, t = q / H % T, n = q / H / T % N, d = q / H / T / N,
+                        length = length_of(&in->batch, n);
+        const ptrdiff_t index = (in->stack.num_layers - 1) * D + d;
+        const double found = get(dtype, flow_h, index * N * T * H + q % (N * T * H));
+        if (t >= length) wrong += found != 0;
+        if (t >= length || t != (d == 0 ? length - 1 : 0)) continue;
+        const double expected = get(dtype, in->dy.data, n * in->dy.stride_n + t * in->dy.stride_t + d * H + j) +
+                                get(dtype, in->dfinal.h, (index * N + n) * H + j);
+        wrong += fabs(found - expected) > (dtype == CLSTM_F32 ? 1e-6 : 1e-14);
+    }
+    CHECK(wrong == 0, "%d of the gradients of h are wrong at the end, or are not zero beyond lengths", wrong);
+}
+
+/* The whole gradients of the states: the same bits for every number of threads, and without effect on other results. */
+static void check_flow(const struct inputs *in, const struct results *expected) {
+    const clstm_dtype dtype = in->stack.dtype;
+    const ptrdiff_t count = in->state * in->batch.T;
+    void *flow[4][2];
+    for (int i = 0; i < 4; i++) {
+        const clstm_runtime runtime = runtime_of(clstm_isa_best(), i < 2 ? CLSTM_NATIVE : CLSTM_BLAS, 1 + i % 2);
+        struct results out = make_results(in);
+        clstm_stack_bytes bytes;
+        CHECK(clstm_stack_sizes(&runtime, &in->stack, &in->batch, &bytes) == CLSTM_OK, "sizes");
+        void *tape = buffer(bytes.tape);
+        CHECK(clstm_stack_forward(&runtime, &in->stack, &in->batch, in->weights, in->x, in->initial, y_of(in, &out),
+                                  final_of(&out), tape, buffer(bytes.forward)) == CLSTM_OK,
+              "forward");
+        flow[i][0] = constant_buffer(dtype, count, NAN);
+        flow[i][1] = in->stack.cell == CLSTM_LSTM ? constant_buffer(dtype, count, NAN) : NULL;
+        run_backward(&runtime, in, &out, (clstm_state){flow[i][0], flow[i][1]}, tape, bytes.backward);
+        for (int k = DX; k < out.used; k++) {
+            const double error = distance(dtype, out.data[k], expected->data[k], out.count[k]);
+            CHECK(error < (dtype == CLSTM_F32 ? 2e-5 : 1e-12), "%s is off by %g (flow)", result_name(k), error);
+        }
+        for (int k = 0; k < 2 && flow[i][k]; k++)
+            CHECK(memcmp(flow[i][k], flow[i & 2][k], (size_t)count * size_of(dtype)) == 0, "flow depends on threads");
+        check_last_flow(in, flow[i][0]);
+    }
 }
 
 static clstm_status status_of(const struct inputs *in, const clstm_runtime *runtime) {
@@ -521,6 +569,7 @@ static void check_all(const struct dimensions *d, int variant, clstm_dtype dtype
     for (int isa = 0; isa < CLSTM_ISA_COUNT; isa++)
         if (clstm_isa_available((clstm_isa)isa)) check_case(&in, (clstm_isa)isa, &expected);
     if (dtype == CLSTM_F64) check_gradient(&in, &expected);
+    if (d->N < 20) check_flow(&in, &expected);
     buffers_free();
     check_absent(dtype, variant, d);
     if (d->N < 20) check_noise(d, variant, dtype);
