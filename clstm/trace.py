@@ -12,7 +12,36 @@ KEEPS = {"f": "forget gate", "z": "update gate"}  # gates by which the state of 
 BETWEEN_0_AND_1 = "iforz"
 
 
-class Trace:
+class ByName:
+    """Arrays with names, whose first axis is that of layers and directions; an index selects in all at once."""
+
+    __slots__ = ("_arrays",)
+    _noun: str  # what a message calls it
+
+    def __init__(self, arrays: dict[str, np.ndarray]) -> None:
+        self._arrays = arrays
+
+    def __getattr__(self, name: str) -> np.ndarray:
+        try:
+            return object.__getattribute__(self, "_arrays")[name]
+        except (AttributeError, KeyError):
+            raise AttributeError(f"this {self._noun} has {', '.join(self)}, but no {name}") from None
+
+    def __iter__(self):
+        return iter(object.__getattribute__(self, "_arrays"))
+
+    def __dir__(self):
+        return [*super().__dir__(), *self]
+
+    def __repr__(self):
+        first = next(iter(self._arrays.values()))
+        return f"{type(self).__name__}({' '.join(self)}, each {first.shape} {first.dtype})"
+
+    def _select(self, index):
+        return {name: array[index] for name, array in self._arrays.items()}
+
+
+class Trace(ByName):
     """What a recurrent layer did: its gates and states at every step.
 
     Attributes
@@ -43,33 +72,18 @@ class Trace:
     array([[14.27, 14.27, 14.27, 14.27]])
     """
 
-    __slots__ = ("_arrays", "_valid")
+    __slots__ = ("_valid",)
+    _noun = "trace"
 
     def __init__(self, arrays: dict[str, np.ndarray], valid: np.ndarray | None = None) -> None:
-        self._arrays = arrays
+        super().__init__(arrays)
         self._valid = None if valid is None else {k: np.broadcast_to(valid, v.shape) for k, v in arrays.items()}
 
-    def __getattr__(self, name: str) -> np.ndarray:
-        try:
-            return object.__getattribute__(self, "_arrays")[name]
-        except (AttributeError, KeyError):
-            raise AttributeError(f"this trace has {', '.join(self)}, but no {name}") from None
-
     def __getitem__(self, index: Any) -> Trace:
-        chosen = Trace({name: array[index] for name, array in self._arrays.items()})
+        chosen = Trace(self._select(index))
         if self._valid is not None:
             chosen._valid = {name: valid[index] for name, valid in self._valid.items()}
         return chosen
-
-    def __iter__(self):
-        return iter(object.__getattribute__(self, "_arrays"))
-
-    def __dir__(self):
-        return [*super().__dir__(), *self]
-
-    def __repr__(self):
-        first = next(iter(self._arrays.values()))
-        return f"Trace({' '.join(self)}, each {first.shape} {first.dtype})"
 
     def __getstate__(self):
         return self._arrays, self._valid
@@ -103,14 +117,15 @@ class Trace:
     def half_life(self) -> np.ndarray:
         """After how many steps a unit has forgotten half of what it held, by its mean forget gate.
 
-        A state that is multiplied by f in each step has halved after log 2 / -log f of them; of many f, the mean is
-        that of their logarithms. It tells what the gate lets pass, not what else is added. Of a GRU, the update gate
-        takes the place of f.
+        A state that is multiplied by f in each step has halved after log 2 / -log(abs(f)) of them; of many f, the mean
+        is that of their logarithms. It tells what the gate lets pass, not what else is added. Of a GRU, the update gate
+        takes the place of f. (With an activation that lets f be negative, the state changes its sign too.)
 
         Returns
         -------
         half_life : ndarray, (L*D, H)
-            In steps: infinite where f is 1, zero where it was ever 0; NaN where there are no valid steps.
+            In steps: infinite where the state does not shrink, zero where f was ever 0; NaN where there are no valid
+            steps.
 
         Raises
         ------
@@ -121,7 +136,8 @@ class Trace:
         if name is None:
             raise _arrays.wrong(ValueError, "trace", f"one with a {' or '.join(KEEPS.values())}", repr(self))
         with np.errstate(divide="ignore"):
-            return np.log(2) / np.abs(self._mean(name, np.log(np.asarray(self._arrays[name], np.float64))))
+            rate = -self._mean(name, np.log(np.abs(self._arrays[name], dtype=np.float64)))
+            return np.log(2) / np.where(rate < 0, 0, np.abs(rate))
 
     def _mean(self, name, values):
         """Over the valid steps of all rows: (.., N, T, H) to (.., H)."""

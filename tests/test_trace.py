@@ -61,6 +61,12 @@ def test_without_a_forget_gate_nothing_is_forgotten():
     assert (a_trace(coupled=True, lengths=LENGTHS).half_life() > 0).all()
 
 
+@pytest.mark.parametrize(("f", "expected"), [(-0.5, 1), (0.5, 1), (-2, np.inf), (1, np.inf), (-1, np.inf), (0, 0)])
+def test_of_a_gate_below_0_the_size_counts(f, expected):
+    lstm = clstm.LSTM(1, 2, gate_activation="identity", init={"weight_ih": 0, "weight_hh": 0, "bias.f": f}, rng=0)
+    assert (lstm.trace(np.ones((2, 3, 1))).half_life() == expected).all()
+
+
 def test_no_valid_step_gives_no_number():
     trace = a_trace(lengths=[0] * 4)
     assert np.isnan(trace.half_life()).all()
