@@ -14,6 +14,7 @@ from .config import get_num_threads, set_backend, set_num_threads, show_config
 from .dense import Dense
 from .embedding import Embedding
 from .ensemble import Ensemble
+from .gradient_flow import GradientFlow
 from .gru import GRU
 from .layer import Layer, Tape
 from .lstm import LSTM
@@ -40,6 +41,7 @@ __all__ = [
     "Embedding",
     "Ensemble",
     "GRUCell",
+    "GradientFlow",
     "LSTMCell",
     "Layer",
     "Network",

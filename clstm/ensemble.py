@@ -99,15 +99,13 @@ class Ensemble(Network):
             tapes.append(tape)
         return mean_of(outputs), states, Tape(self, (tapes, outputs[0].shape, list(states)))
 
-    def _run_back(self, tapes, dy, dstate, grads, need_dx, bptt):
+    def _run_back(self, tapes, dy, dstate, grads, need_dx, bptt, backward):
         dy = dy / len(self.layers)
         parts = []
         for k, layer in enumerate(self.layers):
             own = CheckedGradients((name, grads[full]) for name, full in self._names_of[k])
             with _in_layer(k, layer):
-                part, dstate[k], _ = layer.backward(
-                    tapes[k], dy, dstate[k], own, **self._options_back(k, need_dx, bptt)
-                )
+                part, dstate[k], _ = backward(k)(tapes[k], dy, dstate[k], own, **self._options_back(k, need_dx, bptt))
             parts.append(part)
         return (None if parts[0] is None else sum(parts[1:], parts[0])), dstate, grads
 

@@ -257,6 +257,11 @@ class Layer:
         """
         raise NotImplementedError(f"{kind_of(self)} has no backward")
 
+    def _flow_back(self, flows, name, *arguments, **options):
+        """`backward`, and the gradient flow of all that is recurrent in this layer into the dict `flows`; `name` is the
+        place of the layer."""
+        return self.backward(*arguments, **options)
+
     def infer(self, x: ArrayLike, state: Any = None, lengths: ArrayLike | None = None) -> tuple[np.ndarray, Any]:
         """`forward` without a tape: the same numbers, less memory. Returns y and the state."""
         y, state, _ = self.forward(x, state, lengths)

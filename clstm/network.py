@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from _thread import RLock
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import _arrays
+from . import _arrays, losses
 from .embedding import Embedding
+from .gradient_flow import GradientFlow, flow_of_loss
 from .layer import CheckedGradients, Layer, Tape, look
 from .model_file import build, describe, shapes_of
 from .noise import Noise, noise_of
@@ -375,6 +377,16 @@ class Network(Layer):
             For each layer the gradient with respect to its initial state.
         grads : dict of ndarray
         """
+        return self._back(tape, dy, dstate, grads, need_dx, bptt, lambda k: self.layers[k].backward)
+
+    def _flow_back(self, flows, name, tape, dy, dstate=None, grads=None, need_dx=True, bptt=None):
+        place = f"{name}.{{}}" if name else "{}"
+        return self._back(
+            tape, dy, dstate, grads, need_dx, bptt, lambda k: partial(self.layers[k]._flow_back, flows, place.format(k))
+        )
+
+    def _back(self, tape, dy, dstate, grads, need_dx, bptt, backward):
+        """`backward`; that of layer k is `backward(k)`."""
         _, shape, states = look(tape, self)
         if dy is not None:
             dy = _arrays.of_shape("dy", dy, self.dtype, shape, strided=True)
@@ -389,16 +401,60 @@ class Network(Layer):
             dstate = [like(f"dstate[{k}]", entry, states[k], self.dtype) for k, entry in enumerate(dstate)]
         grads = self._gradients(grads)
         bptt = None if bptt is None else _arrays.size("bptt", bptt)
-        return self._run_back(tape.take()[0], dy, dstate, grads, need_dx, bptt)
+        return self._run_back(tape.take()[0], dy, dstate, grads, need_dx, bptt, backward)
 
-    def _run_back(self, tapes, dy, dstate, grads, need_dx, bptt):
+    def _run_back(self, tapes, dy, dstate, grads, need_dx, bptt, backward):
         for k in reversed(range(len(self.layers))):
             layer = self.layers[k]
             own = CheckedGradients((name, grads[full]) for name, full in self._names_of[k])
             options = self._options_back(k, need_dx or k > 0, bptt)
             with _in_layer(k, layer):
-                dy, dstate[k], _ = layer.backward(tapes[k], dy, dstate[k], own, **options)
+                dy, dstate[k], _ = backward(k)(tapes[k], dy, dstate[k], own, **options)
         return dy, dstate, grads
+
+    def gradient_flow(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        loss: str = "mse",
+        lengths: ArrayLike | None = None,
+        *,
+        noise: int | Noise | None = None,
+        bptt: int | None = None,
+    ) -> dict[str, GradientFlow]:
+        """How much of the gradient of a loss arrives at each step of each recurrent layer.
+
+        Parameters
+        ----------
+        x, lengths
+            As in `__call__`.
+        y : array_like
+            Targets, as for `Trainer.fit`.
+        loss : str, default "mse"
+            As for `Trainer`.
+        noise : int or Noise, optional
+            Seed of what is random in training; None: nothing is, as in inference.
+        bptt : int, optional
+            Truncates back-propagation, as in `backward`.
+
+        Returns
+        -------
+        dict of GradientFlow
+            By the place of the layer, "0", "1" .., or "1.0" for a network in the network.
+
+        Raises
+        ------
+        TypeError, ValueError
+            An argument does not fit, or no layer is recurrent.
+
+        Examples
+        --------
+        >>> import numpy as np, clstm
+        >>> net = clstm.Network([clstm.GRU(3, 8, rng=0), clstm.Pool("last"), clstm.Dense(8, 1, rng=0)])
+        >>> net.gradient_flow(np.ones((4, 10, 3)), np.zeros((4, 1)))
+        {'0': GradientFlow(h, each (1, 4, 10) float64)}
+        """
+        return flow_of_loss(self, losses.make(loss), x, y, lengths, noise, bptt)
 
 
 def reads_vectors(layer):

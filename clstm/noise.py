@@ -59,8 +59,8 @@ class Noise:
         found.rows, found.first_step = self.rows, self.first_step
         return found
 
-    def core(self, N: int) -> tuple[int, np.ndarray | None, int]:
-        """As the core takes it, for N rows."""
+    def core(self, N: int) -> tuple[int, np.ndarray | None, int] | None:
+        """As the core takes it, for N rows; None: nothing is random."""
         if self.rows is not None and len(self.rows) != N:
             raise _arrays.wrong(ValueError, "noise", f"{N} rows", f"{len(self.rows)}")
         return self.seed, self.rows, self.first_step
@@ -70,6 +70,20 @@ class Noise:
         first = f", first_step={self.first_step}" if self.first_step else ""
         return f"Noise({self.seed}{rows}{first})"
 
+
+class _Silence(Noise):
+    """Nothing random, as in inference."""
+
+    __slots__ = ()
+
+    def for_layer(self, k):
+        return self
+
+    def core(self, N):
+        return None
+
+
+SILENCE = _Silence(0)
 
 # The options of a recurrent layer that have to do with noise, and their checks
 OPTIONS = {

@@ -12,9 +12,10 @@ import numpy as np
 
 from . import _arrays, _core, init
 from .embedding import Vectors
+from .gradient_flow import GradientFlow, norms_of
 from .layer import Tape, _DrawnLayer, look
 from .noise import OPTIONS as NOISE_OPTIONS
-from .noise import Noise, masks_of, noise_of
+from .noise import SILENCE, Noise, masks_of, noise_of
 from .stream import Stream
 from .trace import Trace
 
@@ -152,15 +153,17 @@ class _Recurrent(_DrawnLayer):
         values, symbols = (x.vectors, x.symbols) if type(x) is Vectors else (x, None)
         return y, h, c, self._core.forward(self._flat, values, lengths, *state, y, h, c, keep, symbols, noise)
 
-    def _run_back(self, tape, saved, dy, dstate, grads, need_dx, bptt=0):
-        """dx (N, T, I), dh and dc of arguments that are checked; adds to grads and uses the tape up."""
+    def _run_back(self, tape, saved, dy, dstate, grads, need_dx, bptt=0, whole=()):
+        """dx (N, T, I), dh and dc of arguments that are checked; adds to grads and uses the tape up. `whole`, for each
+        member of the state, gets the gradients of those after each step."""
         x, core_tape = saved
         values = x.vectors if type(x) is Vectors else x
         dx = np.empty(values.shape, self.dtype) if need_dx else None
         dh, dc = self._new_state(x.shape[0])
         tape.take()
         try:
-            self._core.backward(self._flat, core_tape, values, dy, *dstate, dx, dh, dc, list(grads.values()), bptt)
+            arrays = (dy, *dstate, dx, dh, dc, list(grads.values()))
+            self._core.backward(self._flat, core_tape, values, *arrays, bptt, *whole)
         except Exception:
             tape.put_back(saved)  # the core refuses before it writes
             raise
@@ -299,6 +302,10 @@ class RecurrentLayer(_Recurrent):
         ValueError
             The tape is used up or of another layer, or a shape does not fit. Nothing has changed then.
         """
+        return self._back(tape, dy, dstate, grads, need_dx, bptt)
+
+    def _back(self, tape, dy, dstate, grads, need_dx, bptt, whole=()):
+        """`backward`; for `whole` see `_run_back`."""
         saved = look(tape, self)
         N, T, _ = saved[0].shape
         if dy is not None:
@@ -308,8 +315,58 @@ class RecurrentLayer(_Recurrent):
         dstate = self._members("dstate", dstate, self._states, N)
         grads = self._gradients(grads)
         bptt = 0 if bptt is None else _arrays.size("bptt", bptt)
-        dx, dh, dc = self._run_back(tape, saved, dy, dstate, grads, need_dx, bptt)
+        dx, dh, dc = self._run_back(tape, saved, dy, dstate, grads, need_dx, bptt, whole)
         return dx, self._state(dh, dc), grads
+
+    def _flow_back(self, flows, name, tape, dy, dstate=None, grads=None, need_dx=True, bptt=None):
+        shape = (self._states, *look(tape, self)[0].shape[:2], self.hidden_size)
+        whole = {state: np.empty(shape, self.dtype) for state in self._kind.states}
+        found = self._back(tape, dy, dstate, grads, need_dx, bptt, tuple(whole.values()))
+        flows[name or "0"] = norms_of(whole)
+        return found
+
+    def gradient_flow(
+        self,
+        x: ArrayLike,
+        dy: ArrayLike | None,
+        state: _StateLike | None = None,
+        lengths: ArrayLike | None = None,
+        *,
+        dstate: _StateLike | None = None,
+        noise: int | Noise | None = None,
+        bptt: int | None = None,
+    ) -> GradientFlow:
+        """Runs over x and back, and returns how much of the gradient arrives at each step.
+
+        Parameters
+        ----------
+        x, state, lengths
+            As in `__call__`.
+        dy, dstate, bptt
+            As in `backward`.
+        noise : int or Noise, optional
+            Seed of what is random in training; None: nothing is, as in inference and `trace`.
+
+        Returns
+        -------
+        GradientFlow
+            The norms of dL/dh_t and, of an LSTM, of dL/dc_t: ``flow.h``, ``flow.c``, each (L*D, N, T).
+
+        Examples
+        --------
+        >>> import numpy as np, clstm
+        >>> rnn = clstm.RNN(3, 4, rng=0)
+        >>> flow = rnn.gradient_flow(np.ones((2, 5, 3)), None, dstate=np.ones((1, 2, 4)))
+        >>> flow.h[0, 0].round(2)  # dstate alone: less and less of it, the further back
+        array([0.14, 0.44, 0.78, 1.31, 2.  ])
+        """
+        checked = self._checked(x, state, lengths)
+        noise = self._noise(SILENCE if noise is None else noise, checked[0].shape[0])
+        core_tape = self._run(checked, True, noise)[-1]
+        flows: dict[str, GradientFlow] = {}
+        tape = Tape(self, (checked[0], core_tape))
+        self._flow_back(flows, "0", tape, dy, dstate, need_dx=False, bptt=bptt)
+        return flows["0"]
 
     def trace(self, x: ArrayLike, state: _StateLike | None = None, lengths: ArrayLike | None = None) -> Trace:
         """Runs over x and returns the gates and states of every step.

@@ -20,6 +20,7 @@ import numpy as np
 
 from . import _arrays, _core, losses, optimizers
 from .batches import Data
+from .gradient_flow import GradientFlow, flow_of_loss
 from .layer import CheckedGradients, Layer
 from .network import Network
 from .progress import bar as bar_of
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
+    from .noise import Noise
     from .optimizers import Optimizer
 
 LOSS_ROWS = 32  # rows whose losses `evaluate` sums in one go; a constant, so that batches do not change the bits
@@ -382,6 +384,28 @@ class Trainer:
             rows = slice(start, start + batch_size)
             found[rows] = self._infer(inputs[rows], None if valid is None else valid[rows])
         return found
+
+    def gradient_flow(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        lengths: ArrayLike | None = None,
+        *,
+        noise: int | Noise | None = None,
+        bptt: int | None = None,
+    ) -> dict[str, GradientFlow]:
+        """`Network.gradient_flow` with the loss of this trainer, for all rows at once. A net that is a recurrent layer
+        and no network has the place "0".
+
+        Examples
+        --------
+        >>> import numpy as np, clstm
+        >>> trainer = clstm.Trainer(clstm.LSTM(3, 4, rng=0))
+        >>> flow = trainer.gradient_flow(np.ones((2, 10, 3)), np.ones((2, 10, 4)))["0"]
+        >>> flow.over_batch("c").shape
+        (1, 10)
+        """
+        return flow_of_loss(self.net, self.loss, x, y, lengths, noise, bptt)
 
     def _loss_of(self, data, batch_size):
         """The mean loss, of sums over fixed groups of rows, whatever the batches."""
