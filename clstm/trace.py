@@ -110,8 +110,7 @@ class Trace(ByName):
             Shares of the valid steps of all rows; NaN where there are none.
         """
         values = self._arrays[_arrays.choice("name", name, tuple(self))]
-        low = (0.1 if name in BETWEEN_0_AND_1 else -0.9) if low is None else _arrays.number("low", low, "a number")
-        high = 0.9 if high is None else _arrays.number("high", high, "a number")
+        low, high = saturation_limits(name, low, high)
         return self._mean(name, values < low), self._mean(name, values > high)
 
     def half_life(self) -> np.ndarray:
@@ -149,3 +148,9 @@ class Trace(ByName):
         count = valid.sum(axis=(-3, -2))
         with np.errstate(invalid="ignore"):
             return np.where(valid, values, 0).sum(axis=(-3, -2), dtype=np.float64) / count
+
+
+def saturation_limits(name, low, high):
+    """Where a gate or state counts as saturated, for None and for numbers."""
+    low = (0.1 if name in BETWEEN_0_AND_1 else -0.9) if low is None else _arrays.number("low", low, "a number")
+    return low, 0.9 if high is None else _arrays.number("high", high, "a number")

@@ -1,8 +1,4 @@
-"""Pictures. They need matplotlib, the extra ``clstm-toolkit[plot]``, which is imported when the first one is drawn.
-
-Each function draws into the axes it is given, or into new ones, and returns them. Lines differ in form and lightness
-as well as in colour, so that they can be told apart in grey and by those who see colours differently.
-"""
+"""The picture of a series and its forecast."""
 
 from __future__ import annotations
 
@@ -10,17 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from . import style
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from matplotlib.axes import Axes
     from numpy.typing import ArrayLike
 
-    from .forecasting import Backtest, Forecast
+    from ..forecasting import Backtest, Forecast
 
-HISTORY = "#3a3a3a"
-FORECAST = "#0059a0"
-BACKTEST = "#d9730d"
+HISTORY, FORECAST, BACKTEST = style.DARK, style.BLUE, style.ORANGE
 SHOWN = 6  # horizons of history, unless told otherwise
 LEAST_SHOWN = 100
 
@@ -79,7 +75,7 @@ def forecast(
     steps = np.arange(1, count + horizon + 1) if steps is None else np.asarray(steps)
     if len(steps) != count + horizon:
         raise ValueError(f"steps: expected {count + horizon}, for history and forecast, got {len(steps)}")
-    ax = new_axes() if ax is None else ax
+    ax = style.new_axes() if ax is None else ax
     first = first_shown(count, horizon, last, backtest)
     ax.plot(steps[first:count], history[first:], color=HISTORY, linewidth=1.2, label="history", zorder=5)
     if backtest is not None:
@@ -119,16 +115,8 @@ def draw_forecast(ax, steps, start, forecast, level):
 
 def finish(ax, name):
     """Frame, grid, and a legend above the picture, where it hides nothing."""
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.grid(axis="y", linewidth=0.5, alpha=0.4)
+    style.frame(ax)
     ax.margins(x=0.01)
     if name is not None:
         ax.set_ylabel(name)
-    ax.legend(loc="lower left", bbox_to_anchor=(0, 1.01), ncols=4, frameon=False, borderaxespad=0)
-
-
-def new_axes():
-    """Axes of a new figure of pyplot."""
-    import matplotlib.pyplot as plt
-
-    return plt.subplots(figsize=(9, 5), layout="constrained")[1]
+    style.legend_above(ax)
