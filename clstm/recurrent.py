@@ -319,8 +319,8 @@ class RecurrentLayer(_Recurrent):
         return dx, self._state(dh, dc), grads
 
     def _flow_back(self, flows, name, tape, dy, dstate=None, grads=None, need_dx=True, bptt=None):
-        shape = (self._states, *look(tape, self)[0].shape[:2], self.hidden_size)
-        whole = {state: np.empty(shape, self.dtype) for state in self._kind.states}
+        shapes = self._state_shapes(self._states, *look(tape, self)[0].shape[:2])
+        whole = {name: np.empty(shape, self.dtype) for name, shape in zip(self._kind.states, shapes, strict=True)}
         found = self._back(tape, dy, dstate, grads, need_dx, bptt, tuple(whole.values()))
         flows[name or "0"] = norms_of(whole)
         return found

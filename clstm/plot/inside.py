@@ -224,7 +224,7 @@ def shown(trace, row, index, units):
     values = getattr(trace, next(iter(trace)))
     index = _arrays.whole("index", index, values.shape[0])
     row = _arrays.whole("row", row, values.shape[1])
-    steps = values.shape[2] if trace._valid is None else int(trace._valid[index, row, :, 0].sum())
+    steps = values.shape[2] if trace._valid is None else int(trace._valid["h"][index, row, :, 0].sum())
     if steps == 0:
         raise _arrays.wrong(ValueError, "row", "one with valid steps", row)
     if units is None:
