@@ -70,6 +70,8 @@ cdef extern from "clstm.h" nogil:
         uint64_t seed
         const int64_t *rows
         ptrdiff_t first_step
+        ptrdiff_t first_layer
+        ptrdiff_t first_index
 
     ctypedef struct clstm_batch:
         ptrdiff_t N

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 _Real = NDArray[Any]  # float32 or float64, all arrays of a call alike
 _Lengths = NDArray[np.intp]
+_Noise = tuple[int, NDArray[np.int64] | None, int, int, int]
 
 BACKENDS: tuple[str, ...]
 ACTIVATIONS: tuple[str, ...]
@@ -37,6 +38,8 @@ class StackTape: ...
 class Stack:
     @property
     def parameters(self) -> int: ...
+    @property
+    def description(self) -> dict[str, Any]: ...
     def __new__(cls, description: dict[str, Any]) -> Stack: ...
     def forward(
         self,
@@ -50,8 +53,10 @@ class Stack:
         c: _Real | None,
         keep: bool = True,
         symbols: NDArray[np.int64] | None = None,
-        noise: tuple[int, NDArray[np.int64] | None, int] | None = None,
+        noise: _Noise | None = None,
     ) -> StackTape | None: ...
+    def tape_size(self, N: int, T: int, lengths: _Lengths | None = None, noise: _Noise | None = None) -> int: ...
+    def release(self, tape: StackTape) -> None: ...
     def noise(self, kind: str, index: int, seed: int, row: int, step: int, to: _Real) -> None: ...
     def backward(
         self,

@@ -24,7 +24,8 @@ cdef class Stack:
 
     cdef clstm_stack stack
     cdef Kind kind
-    cdef object dtype, description
+    cdef object dtype
+    cdef readonly dict description
     cdef bint bias, has_c
     cdef int gates
     cdef Py_ssize_t size_h  # elements of h: the projection size, or the hidden size
@@ -167,6 +168,22 @@ cdef class Stack:
         check(status)
         return sizes
 
+    cdef clstm_noise noise_of(self, tuple noise, Py_ssize_t N) except *:
+        """Noise as `Noise.core` gives it; it points into the numbers of the rows, which the caller keeps."""
+        cdef clstm_noise found
+        found.seed, rows, found.first_step, found.first_layer, found.first_index = noise
+        found.rows = <const int64_t *>block(rows, "noise", INT64, N)
+        return found
+
+    def tape_size(self, Py_ssize_t N, Py_ssize_t T, lengths=None, tuple noise=None):
+        """How many bytes the tape of such a call of `forward` has."""
+        cdef clstm_batch batch = batch_of(N, T, lengths)
+        cdef clstm_noise noise_
+        if noise is not None:
+            noise_ = self.noise_of(noise, N)
+            batch.noise = &noise_
+        return self.sizes(current(), batch).tape
+
     cdef clstm_sequence input(self, object x, str name, clstm_batch batch, bint write=False) except *:
         """x (N, T, I), or the vectors of symbols (num, I)."""
         if batch.symbols == NULL:
@@ -178,7 +195,7 @@ cdef class Stack:
 
     def forward(self, flat, x, lengths, h0, c0, y, h, c, bint keep=True, symbols=None, noise=None):
         """Writes y, h and c; returns a tape, or None if it is not to be kept. With symbols (N, T) int64, x are their
-        vectors (num, I). With noise, (seed, numbers of the rows (N,) int64 or None, first step), masks are drawn."""
+        vectors (num, I). With noise, as `Noise.core` gives it, masks are drawn."""
         cdef clstm_runtime runtime = current()
         steps = x if symbols is None else symbols
         cdef clstm_batch batch = batch_of(steps.shape[0], steps.shape[1], lengths)
@@ -186,11 +203,8 @@ cdef class Stack:
             batch.symbols = <const int64_t *>block(symbols, "symbols", INT64, batch.N * batch.T)
             batch.num = x.shape[0]
         cdef clstm_noise noise_
-        row_numbers = None
         if noise is not None:
-            row_numbers = noise[1]
-            noise_.seed, noise_.first_step = noise[0], noise[2]
-            noise_.rows = <const int64_t *>block(row_numbers, "noise", INT64, batch.N)
+            noise_ = self.noise_of(noise, batch.N)
             batch.noise = &noise_
         cdef clstm_sequence x_ = self.input(x, "x", batch)
         cdef clstm_sequence y_ = sequence(
@@ -205,9 +219,8 @@ cdef class Stack:
             tape = StackTape.__new__(StackTape)
             tape.runtime, tape.batch = runtime, batch
             tape.stack, tape.lengths, tape.symbols, tape.memory = self, lengths, symbols, tape_memory
-            tape.rows = row_numbers
             if noise is not None:
-                tape.noise = noise_
+                tape.noise, tape.rows = noise_, noise[1]
                 tape.batch.noise = &tape.noise
             tape_ = aligned(tape.memory)
         cdef clstm_weights *weights = self.weights(flat)
@@ -252,6 +265,10 @@ cdef class Stack:
             PyMem_Free(gradients)
             self.give_back(scratch)
         check(status)
+        self.release(tape)
+
+    def release(self, StackTape tape not None):
+        """Keeps the memory of a tape that is of no more use for the next one."""
         with cython.critical_section(self):
             self.used_tape, tape.memory = tape.memory, None
 

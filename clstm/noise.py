@@ -59,11 +59,11 @@ class Noise:
         found.rows, found.first_step = self.rows, self.first_step
         return found
 
-    def core(self, N: int) -> tuple[int, np.ndarray | None, int] | None:
-        """As the core takes it, for N rows; None: nothing is random."""
+    def core(self, N: int) -> tuple[int, np.ndarray | None, int, int, int] | None:
+        """As the core takes it, for N rows: clstm_noise in its order; None: nothing is random."""
         if self.rows is not None and len(self.rows) != N:
             raise _arrays.wrong(ValueError, "noise", f"{N} rows", f"{len(self.rows)}")
-        return self.seed, self.rows, self.first_step
+        return self.seed, self.rows, self.first_step, 0, 0
 
     def __repr__(self):
         rows = "" if self.rows is None else f", rows={self.rows.tolist()}"
@@ -104,7 +104,7 @@ class Drawn:
 
     def __init__(self, layer: Any, N: int, T: int, noise: Noise) -> None:
         self.layer = layer
-        self.seed, rows, first = noise.core(N)
+        self.seed, rows, first, *_ = noise.core(N)
         self.rows = range(N) if rows is None else rows.tolist()
         self.steps = range(first, first + T)
 

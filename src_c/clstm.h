@@ -139,6 +139,9 @@ typedef struct clstm_noise {
     uint64_t seed;
     const int64_t *rows;  /* [N] a number for each row, of which the low 32 bits count; NULL: 0 .. N-1 */
     ptrdiff_t first_step; /* of the time 0 of this batch */
+    /* Where a stack is a part of a larger one: the number of its layer 0 there, and the index of that layer and its
+     * direction 0. A part has one direction, or all. */
+    ptrdiff_t first_layer, first_index;
 } clstm_noise;
 
 /* [N,T,F] in memory of the caller: element (n,t,j) at data[n stride_n + t stride_t + j]. */

@@ -152,9 +152,15 @@ static inline int has_noise(const struct shape *shape, clstm_noise_kind kind) {
     return shape->noise && noise_rate(shape->stack, kind) > 0;
 }
 
+/* The kind of noise that only the first layer has, or only those above it: by its number in the larger stack of which
+ * this one may be a part. */
+static inline clstm_noise_kind noise_between(const struct shape *shape, ptrdiff_t layer) {
+    return shape->noise && shape->noise->first_layer + layer > 0 ? CLSTM_NOISE_DROPOUT : CLSTM_NOISE_ADDED;
+}
+
 /* Whether a layer reads a changed copy of its input. */
 static inline int mixes_input(const struct shape *shape, ptrdiff_t layer) {
-    return has_noise(shape, CLSTM_NOISE_INPUT) || has_noise(shape, layer ? CLSTM_NOISE_DROPOUT : CLSTM_NOISE_ADDED);
+    return has_noise(shape, CLSTM_NOISE_INPUT) || has_noise(shape, noise_between(shape, layer));
 }
 
 static inline ptrdiff_t slot_of(const struct plan *plan, ptrdiff_t slot) {

@@ -9,6 +9,16 @@ static inline int has_one_mask(clstm_noise_kind kind) {
     return kind == CLSTM_NOISE_INPUT || kind == CLSTM_NOISE_RECURRENT || kind == CLSTM_NOISE_WEIGHT;
 }
 
+/* Whether it is that of a layer, whose directions read the same. */
+static inline int is_of_layer(clstm_noise_kind kind) {
+    return kind == CLSTM_NOISE_DROPOUT || kind == CLSTM_NOISE_INPUT || kind == CLSTM_NOISE_ADDED;
+}
+
+/* The index of a layer, or layer and direction, in the stack of which this one may be a part. */
+static inline ptrdiff_t index_of(const struct shape *shape, clstm_noise_kind kind, ptrdiff_t index) {
+    return index + (is_of_layer(kind) ? shape->noise->first_layer : shape->noise->first_index);
+}
+
 static inline struct place place_of(clstm_noise_kind kind, ptrdiff_t index, uint64_t seed, int64_t row,
                                     ptrdiff_t step) {
     return (struct place){seed, (uint32_t)kind << 24 | (uint32_t)index, (uint32_t)row,
@@ -28,7 +38,8 @@ static inline struct place row_place(const struct shape *shape, const struct pla
                                      ptrdiff_t index, ptrdiff_t r, ptrdiff_t t) {
     const clstm_noise *noise = shape->noise;
     const ptrdiff_t n = plan->order[r];
-    return place_of(kind, index, noise->seed, noise->rows ? noise->rows[n] : n, noise->first_step + t);
+    return place_of(kind, index_of(shape, kind, index), noise->seed, noise->rows ? noise->rows[n] : n,
+                    noise->first_step + t);
 }
 
 /* A padded mask for each of the rows [r0, r0 + n): at step s of a direction, or of all its steps (EVERY_STEP). */
@@ -58,10 +69,11 @@ static inline void noise_lay_out(real *mask[2], real *dropped[2], struct arena *
 /* dropped [G H, R] = w_hh times its mask */
 static inline void drop_weights(const struct shape *shape, ptrdiff_t index, const real *w, real *dropped) {
     const double rate = noise_rate(shape->stack, CLSTM_NOISE_WEIGHT);
-    const ptrdiff_t R = shape->R, rows = shape->cell.gates * shape->H;
+    const ptrdiff_t R = shape->R, rows = shape->cell.gates * shape->H,
+                    place = index_of(shape, CLSTM_NOISE_WEIGHT, index);
     for (ptrdiff_t row = 0; row < rows; row++, dropped += R, w += R) {
         draw(shape->kernels, dropped, R, CLSTM_NOISE_WEIGHT, rate,
-             place_of(CLSTM_NOISE_WEIGHT, index, shape->noise->seed, row, EVERY_STEP));
+             place_of(CLSTM_NOISE_WEIGHT, place, shape->noise->seed, row, EVERY_STEP));
         for (ptrdiff_t k = 0; k < R; k++) dropped[k] *= w[k];
     }
 }
@@ -70,10 +82,11 @@ static inline void drop_weights(const struct shape *shape, ptrdiff_t index, cons
 static inline void add_dropped(const struct shape *shape, ptrdiff_t index, const real *of_dropped, real *mask,
                                real *gradient) {
     const double rate = noise_rate(shape->stack, CLSTM_NOISE_WEIGHT);
-    const ptrdiff_t R = shape->R, rows = shape->cell.gates * shape->H;
+    const ptrdiff_t R = shape->R, rows = shape->cell.gates * shape->H,
+                    place = index_of(shape, CLSTM_NOISE_WEIGHT, index);
     for (ptrdiff_t row = 0; row < rows; row++, of_dropped += R, gradient += R) {
         draw(shape->kernels, mask, R, CLSTM_NOISE_WEIGHT, rate,
-             place_of(CLSTM_NOISE_WEIGHT, index, shape->noise->seed, row, EVERY_STEP));
+             place_of(CLSTM_NOISE_WEIGHT, place, shape->noise->seed, row, EVERY_STEP));
         for (ptrdiff_t k = 0; k < R; k++) gradient[k] += mask[k] * of_dropped[k];
     }
 }
@@ -83,10 +96,10 @@ static inline void add_dropped(const struct shape *shape, ptrdiff_t index, const
 /* row *= the masks of this row, time and layer */
 static inline void mask_input(const struct shape *shape, const struct plan *plan, ptrdiff_t layer, ptrdiff_t r,
                               ptrdiff_t t, real *row, real *mask) {
-    const clstm_noise_kind kinds[] = {CLSTM_NOISE_INPUT, CLSTM_NOISE_DROPOUT};
+    const clstm_noise_kind kinds[] = {CLSTM_NOISE_INPUT, noise_between(shape, layer)};
     const ptrdiff_t width = layer_width(shape, layer);
     for (int k = 0; k < 2; k++) {
-        if (!has_noise(shape, kinds[k]) || (kinds[k] == CLSTM_NOISE_DROPOUT && layer == 0)) continue;
+        if (!has_noise(shape, kinds[k]) || kinds[k] == CLSTM_NOISE_ADDED) continue;
         draw(shape->kernels, mask, width, kinds[k], noise_rate(shape->stack, kinds[k]),
              row_place(shape, plan, kinds[k], layer, r, t));
         for (ptrdiff_t j = 0; j < width; j++) row[j] *= mask[j];
@@ -107,8 +120,9 @@ static inline void mix_row(const struct mix *mix, ptrdiff_t r, ptrdiff_t t, real
     real *row = row_at(&mix->to, mix->plan, t, r), *to = row;
     for (int k = 0; k < mix->from.segments; to += mix->from.width[k++])
         memcpy(to, row_at(&mix->from.segment[k], mix->plan, t, r), (size_t)mix->from.width[k] * sizeof(real));
-    if (mix->from.segments && mix->layer == 0 && has_noise(mix->shape, CLSTM_NOISE_ADDED)) {
-        const struct place place = row_place(mix->shape, mix->plan, CLSTM_NOISE_ADDED, 0, r, t);
+    if (mix->from.segments && noise_between(mix->shape, mix->layer) == CLSTM_NOISE_ADDED &&
+        has_noise(mix->shape, CLSTM_NOISE_ADDED)) {
+        const struct place place = row_place(mix->shape, mix->plan, CLSTM_NOISE_ADDED, mix->layer, r, t);
         mix->shape->kernels->add_normal(row, mix->shape->I, &place, mix->shape->stack->input_noise);
     }
     mask_input(mix->shape, mix->plan, mix->layer, r, t, row, mask);
