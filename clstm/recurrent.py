@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from . import _arrays, _core, init
+from . import _arrays, _core, checkpoints, init
 from .embedding import Vectors
 from .gradient_flow import GradientFlow, norms_of
 from .layer import Tape, _DrawnLayer, look
@@ -161,12 +161,15 @@ class _Recurrent(_DrawnLayer):
         dx = np.empty(values.shape, self.dtype) if need_dx else None
         dh, dc = self._new_state(x.shape[0])
         tape.take()
-        try:
-            arrays = (dy, *dstate, dx, dh, dc, list(grads.values()))
-            self._core.backward(self._flat, core_tape, values, *arrays, bptt, *whole)
-        except Exception:
-            tape.put_back(saved)  # the core refuses before it writes
-            raise
+        if type(core_tape) is checkpoints.Checkpoints:
+            core_tape.backward(dy, dstate, dx, (dh, dc), list(grads.values()), bptt)
+        else:
+            try:
+                arrays = (dy, *dstate, dx, dh, dc, list(grads.values()))
+                self._core.backward(self._flat, core_tape, values, *arrays, bptt, *whole)
+            except Exception:
+                tape.put_back(saved)  # the core refuses before it writes
+                raise
         if dx is not None and values is not x:
             dx = Vectors(dx, x.symbols)
         return dx, dh, dc
@@ -240,6 +243,7 @@ class RecurrentLayer(_Recurrent):
         lengths: ArrayLike | None = None,
         *,
         noise: int | Noise | None = None,
+        memory: int | None = None,
     ) -> tuple[np.ndarray, _State, Tape]:
         """The same numbers as calling the layer, but for what is random in training, and a tape for `backward`.
 
@@ -249,6 +253,9 @@ class RecurrentLayer(_Recurrent):
             As in `__call__`. The tape refers to x: do not change it before backward.
         noise : int or Noise, optional
             Seed of the masks of dropout, zoneout and noise, if the layer has any; None: fresh entropy.
+        memory : int, optional
+            Bytes that the tape may take. If it would take more, only states at some steps are kept, and backward
+            computes the others again: see docs/explanation/long_sequences.md. ValueError if it is too small for that.
 
         Returns
         -------
@@ -257,7 +264,7 @@ class RecurrentLayer(_Recurrent):
         tape : Tape
         """
         checked = self._checked(x, state, lengths)
-        y, h, c, core_tape = self._run(checked, True, self._noise(noise, checked[0].shape[0]))
+        y, h, c, core_tape = checkpoints.run(self, checked, self._noise(noise, checked[0].shape[0]), memory)
         return y, self._state(h, c), Tape(self, (checked[0], core_tape))
 
     def backward(
