@@ -272,6 +272,11 @@ cdef class Stack:
         with cython.critical_section(self):
             self.used_tape, tape.memory = tape.memory, None
 
+    def let_go(self):
+        """Gives back all memory that is kept for the next call."""
+        with cython.critical_section(self):
+            self.used_tape = self.spare = None
+
     cdef object tape_memory(self, size_t size):
         """Memory for a tape, or None for size 0: what the last one used if that fits, see (c)."""
         cdef object spare

@@ -32,6 +32,25 @@ class Data:
             return Data(self.x[rows, :steps], self.y[rows], lengths, None)
         return Data(self.x[rows, :steps], self.y[rows, :steps], lengths, lengths)
 
+    def pieces(self, bptt):
+        """Pieces of bptt steps, in order, each with the number of its first step; None: all steps are one.
+
+        Rows that have ended have the length 0 in later pieces.
+        """
+        if bptt is None or bptt >= self.x.shape[1]:
+            return [(0, self)]
+        return [(begin, self._piece(begin, bptt)) for begin in range(0, self.x.shape[1], bptt)]
+
+    def _piece(self, begin, steps):
+        part = slice(begin, begin + steps)
+        x, y = self.x[:, part], self.y[:, part]
+        if self.lengths is not None:
+            lengths = np.clip(self.lengths - begin, 0, x.shape[1])
+            return Data(x, y, lengths, lengths)
+        piece = Data(x, y, None, None)
+        piece.weight *= x.shape[1]  # the last one may be shorter
+        return piece
+
     def suspicion(self):
         """What a loss or gradient that is not finite comes from, so far as that can be seen."""
         for name, array, lengths in (("x", self.x, self.lengths), ("y", self.y, self.mask)):

@@ -8,6 +8,7 @@ working memory of a call.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -126,14 +127,16 @@ def too_small(least, memory):
 
 
 def shares(net: Any, x: np.ndarray, lengths: np.ndarray | None, state: list, memory: Any) -> list[int | None]:
-    """Of a budget for a network, that of each layer; None for those that are not recurrent.
+    """Of a budget for a network, or None, that of each layer; None for those that are not recurrent.
 
     Each gets the least that it needs, and of what is left the same fraction of what it could use.
     """
+    if memory is None:
+        return [None] * len(net.layers)
     memory = _arrays.size("memory", memory)
-    needs = [needs_of(layer, x, lengths, own) for layer, own in zip(net.layers, state, strict=True)]
+    needs = [needs_of(layer, x.shape, lengths, own) for layer, own in zip(net.layers, state, strict=True)]
     if not any(needs):
-        raise _arrays.wrong(ValueError, "memory", "None, because no layer of the network is recurrent", memory)
+        raise not_recurrent(net)
     least, usual = (sum(need[i] for need in needs if need) for i in range(2))
     if memory < least:
         raise too_small(least, memory)
@@ -141,20 +144,37 @@ def shares(net: Any, x: np.ndarray, lengths: np.ndarray | None, state: list, mem
     return [need and need[0] + int(fraction * (need[1] - need[0])) for need in needs]
 
 
-def needs_of(layer: Any, x: np.ndarray, lengths: np.ndarray | None, state: Any) -> tuple[int, int] | None:
-    """The least and the usual number of bytes of a layer or network; None if nothing in it is recurrent."""
+def not_recurrent(net):
+    return _arrays.wrong(ValueError, "memory", "None, because no layer is recurrent", repr(net))
+
+
+def needs_of(layer: Any, shape: tuple[int, ...], lengths: np.ndarray | None, state: Any) -> tuple[int, int] | None:
+    """The least and the usual number of bytes of a layer or network, by the shape of x, and by a state or None for each
+    layer or for all; None if nothing is recurrent."""
     from .network import Network  # which needs this module
     from .recurrent import RecurrentLayer
 
     if isinstance(layer, Network):
-        own = state if isinstance(state, (list, tuple)) else [None] * len(layer.layers)
-        needs = [need for each in zip(layer.layers, own) if (need := needs_of(each[0], x, lengths, each[1]))]
+        own = state if isinstance(state, (list, tuple)) else [state] * len(layer.layers)
+        found = [needs_of(inner, shape, lengths, given) for inner, given in zip(layer.layers, own, strict=False)]
+        needs = [need for need in found if need]
         return (sum(need[0] for need in needs), sum(need[1] for need in needs)) if needs else None
     if not isinstance(layer, RecurrentLayer):
         return None
-    N, T = x.shape[:2]
+    N, T = shape[:2]
     call = Call(layer, N, T, lengths, ANY_NOISE if layer.takes_noise else None, state is not None)
     return call.least(), call.usual()
 
 
 ANY_NOISE = (0, None, 0, 0, 0)  # all take the same memory
+ANY_MEMORY = sys.maxsize
+
+
+def check_batches(net: Any, memory: int, rows: int, steps: int) -> None:
+    """Raises if a budget is too small for some batch of so many rows and steps, with or without a state."""
+    needs = needs_of(net, (rows, steps), None, True)
+    if not needs:
+        raise not_recurrent(net)
+    if memory < needs[0]:
+        for_batches = f"at least {needs[0]} bytes for batches of {rows} rows with {steps} steps"
+        raise _arrays.wrong(ValueError, "memory", for_batches, memory)

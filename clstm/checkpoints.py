@@ -95,6 +95,7 @@ class Checkpoints:
                 part.core.release(tape)
             before = after
         write(final, part, before)
+        self._leave(part)
 
     def _forward_piece(self, part, x, piece, before, y, after, keep):
         """Writes y and the state after a piece of time, unless None; returns its tape, or None."""
@@ -164,6 +165,12 @@ class Checkpoints:
                     add_to(dx[:, begin:end] if type(x) is not Vectors else dx, own, used)
                 dstate = before
         write(dinitial, part, dstate)
+        self._leave(part)
+
+    def _leave(self, part):
+        """A stack that was made for one part has no next call that its memory could be kept for."""
+        if part.core is not self.layer._core:
+            part.core.let_go()
 
     def _tapes(self, part, x, pieces):
         """The tapes of the pieces of a chunk: made again from the state before it, if there is none."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import _arrays
+from . import _arrays, budget
 from .layer import CheckedGradients, Tape
 from .network import Network, _in_layer
 
@@ -86,14 +86,15 @@ class Ensemble(Network):
         lengths: ArrayLike | None = None,
         *,
         noise: int | Noise | None = None,
+        memory: int | None = None,
     ) -> tuple[np.ndarray, list[Any], Tape]:
-        """The same, and a tape for `backward`. Of what is random in the members, each has its own."""
-        noise = self._noise(noise)
+        """The same, and a tape for `backward`. Of what is random in the members, each has its own, of memory a share."""
         x, state, lengths = self._checked(x, state, lengths)
+        options = self._options(noise, budget.shares(self, x, lengths, state, memory))
         outputs, states, tapes = [], [], []
         for k, layer in enumerate(self.layers):
             with _in_layer(k, layer):
-                y, after, tape = layer.forward(x, state[k], lengths, **self._noise_for(k, noise))
+                y, after, tape = layer.forward(x, state[k], lengths, **options[k])
             outputs.append(y)
             states.append(after)
             tapes.append(tape)

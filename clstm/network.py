@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import _arrays, losses
+from . import _arrays, budget, losses
 from .embedding import Embedding
 from .gradient_flow import GradientFlow, flow_of_loss
 from .layer import CheckedGradients, Layer, Tape, look
@@ -297,6 +297,7 @@ class Network(Layer):
         lengths: ArrayLike | None = None,
         *,
         noise: int | Noise | None = None,
+        memory: int | None = None,
     ) -> tuple[np.ndarray, list[Any], Tape]:
         """The same numbers as calling the network, but for what is random in training, and a tape for `backward`.
 
@@ -306,6 +307,8 @@ class Network(Layer):
             As in `__call__`. The tape refers to x: do not change it before backward.
         noise : int or Noise, optional
             Seed of all that is random in layers that have dropout, zoneout or noise; None: fresh entropy.
+        memory : int, optional
+            Bytes for the tapes of all recurrent layers, each of which gets a share: see `LSTM.forward`.
 
         Returns
         -------
@@ -316,23 +319,24 @@ class Network(Layer):
         """
         y, state, lengths = self._checked(x, state, lengths)
         states, tapes = [], []
-        noise = self._noise(noise)
+        options = self._options(noise, budget.shares(self, y, lengths, state, memory))
         for k, layer in enumerate(self.layers):
             run = layer._refer if k == 0 and self._refers else layer.forward
             with _in_layer(k, layer):
-                y, after, tape = run(y, state[k], lengths, **self._noise_for(k, noise))
+                y, after, tape = run(y, state[k], lengths, **options[k])
             states.append(after)
             tapes.append(tape)
             lengths = None if layer.removes_time else lengths
         return y, states, Tape(self, (tapes, y.shape, list(states)))
 
-    def _noise(self, noise):
-        """The noise of a call, or None if nothing is random and none was asked for."""
-        return noise_of(noise) if self.takes_noise or noise is not None else None
-
-    def _noise_for(self, k, noise):
-        """What forward of a layer is given of it."""
-        return {"noise": noise.for_layer(k)} if self.layers[k].takes_noise else {}
+    def _options(self, noise, shares):
+        """What forward of each layer is given besides the usual arguments; it is checked if anything was asked for."""
+        noise = noise_of(noise) if self.takes_noise or noise is not None else None
+        options = [{"noise": noise.for_layer(k)} if layer.takes_noise else {} for k, layer in enumerate(self.layers)]
+        for own, share in zip(options, shares, strict=True):
+            if share is not None:
+                own["memory"] = share
+        return options
 
     def _options_back(self, k, need_dx, bptt):
         """What backward of a layer is given that is not as usual."""

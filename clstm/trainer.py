@@ -18,11 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import _arrays, _core, losses, optimizers
+from . import _arrays, _core, budget, losses, optimizers
 from .batches import Data
 from .gradient_flow import GradientFlow, flow_of_loss
 from .layer import CheckedGradients, Layer
+from .long_sequences import OptionalSize, check_cuttable, check_recurrent
 from .network import Network
+from .noise import Noise
 from .progress import bar as bar_of
 
 if TYPE_CHECKING:
@@ -53,6 +55,13 @@ class Trainer:
         For an optimiser that is given by its name.
     clip_norm : float, optional
         Gradients whose joint norm over all parameters is larger are scaled down to it. None: never.
+    bptt : int, optional
+        Truncated back-propagation through time: each batch is cut into pieces of so many steps, and each piece makes a
+        step of the optimiser. Piece by piece the state is carried on, but no gradient goes back; it starts anew with
+        each batch. For networks that keep the axis of time and read forward only. None: whole sequences.
+    memory : int, optional
+        Bytes for the tapes of recurrent layers, see `LSTM.forward`: for sequences whose tapes take more, less is kept
+        and more computed. None: as many as it takes.
     rng : int or numpy.random.Generator, optional
         Seed or generator for the order of the rows; None: fresh entropy.
 
@@ -65,6 +74,7 @@ class Trainer:
         may be assigned, which starts anew.
     optimizer_state : OptimizerState
     clip_norm : float or None
+    bptt, memory : int or None
     rng : numpy.random.Generator
     epoch : int
         How many epochs have been completed, in all calls of `fit`.
@@ -97,6 +107,8 @@ class Trainer:
     """
 
     clip_norm = optimizers.positive(optional=True)
+    bptt = OptionalSize(check_cuttable)
+    memory = OptionalSize(check_recurrent)
 
     def __init__(
         self,
@@ -106,6 +118,8 @@ class Trainer:
         *,
         learning_rate: float | None = None,
         clip_norm: float | None = None,
+        bptt: int | None = None,
+        memory: int | None = None,
         rng: int | np.random.Generator | None = None,
     ) -> None:
         if not isinstance(net, Layer):
@@ -115,7 +129,7 @@ class Trainer:
         self.net = net
         self.loss = losses.make(loss)
         self.optimizer = optimizers.make(optimizer, learning_rate)
-        self.clip_norm = clip_norm
+        self.clip_norm, self.bptt, self.memory = clip_norm, bptt, memory
         self.rng = _arrays.generator(rng)
         self.epoch = 0
         self.history: dict[str, list] = {
@@ -134,7 +148,8 @@ class Trainer:
         self.optimizer_state = optimizers.OptimizerState()
 
     def __repr__(self):
-        return f"Trainer({self.net!r}, {self.loss.name!r}, {self.optimizer!r}, clip_norm={self.clip_norm!r})"
+        given = "".join(f", {name}={value}" for name in ("bptt", "memory") if (value := getattr(self, name)))
+        return f"Trainer({self.net!r}, {self.loss.name!r}, {self.optimizer!r}, clip_norm={self.clip_norm!r}{given})"
 
     def __getstate__(self):
         """Everything but the gradients: their names are views of the flat one, which a copy would tear apart."""
@@ -197,15 +212,15 @@ class Trainer:
         -------
         history : dict of list
             One entry for each epoch of this and earlier calls: "epoch", counted from 1; "loss", the mean over all
-            elements of the training data, of each batch before its step; "learning_rate"; "gradient_norm", the mean
-            over the steps, before clipping; "seconds"; with validation "val_loss", NaN for epochs without.
+            elements of the training data, of each batch (or piece of one) before its step; "learning_rate";
+            "gradient_norm", the mean over the steps, before clipping; "seconds"; with validation "val_loss", NaN for epochs without.
 
         Raises
         ------
         TypeError, ValueError
             An argument does not fit, or a parameter of the network is not finite; nothing has changed then.
         FloatingPointError
-            A loss or a gradient is not finite. Network and optimiser are as they were before that batch.
+            A loss or a gradient is not finite. Network and optimiser are as they were before that batch, or piece.
         """
         data = self._data(x, y, lengths)
         held_out = None if validation is None else self._validation(validation)
@@ -214,6 +229,7 @@ class Trainer:
         shuffle = _arrays.flag("shuffle", shuffle)
         callbacks = callables(callbacks)
         progress = _arrays.flag("progress", progress)
+        self._check_long(data, min(batch_size, data.rows))
         self._check_parameters()
 
         steps = math.ceil(data.rows / batch_size)
@@ -247,10 +263,16 @@ class Trainer:
         TypeError, ValueError, FloatingPointError
             As for `fit`.
         """
+        if self.bptt is not None:
+            data = self._data(x, y, lengths)
+            self._check_long(data, data.rows)
+            self._check_parameters()
+            done = list(self._train(data.batch(slice(None))))
+            return math.fsum(loss * weight for loss, _, weight in done) / sum(weight for _, _, weight in done)
         x = _arrays.array_of("x", x)
         lengths, mask = self._lengths(x, lengths)
         self._check_parameters()
-        prediction, _, tape = self._forward(x, lengths)
+        prediction, _, tape = self._forward(x, None, lengths, self._seed())
         y = self.loss.checked(y, prediction.shape, mask, "y")
         return self._update(Data(x, y, lengths, mask), prediction, tape)[0]
 
@@ -264,15 +286,14 @@ class Trainer:
         for start in range(0, data.rows, batch_size):
             stop = min(start + batch_size, data.rows)
             batch = data.batch(slice(start, stop) if order is None else order[start:stop])
-            prediction, _, tape = self._forward(batch.x, batch.lengths)
             try:
-                loss, norm = self._update(batch, prediction, tape)
+                for loss, norm, weight in self._train(batch):
+                    loss_sum += loss * weight
+                    weight_sum += weight
+                    norm_sum += norm
+                    steps += 1
             except FloatingPointError as error:
-                raise FloatingPointError(f"epoch {epoch}, batch {steps + 1}: {error}") from None
-            loss_sum += loss * batch.weight
-            weight_sum += batch.weight
-            norm_sum += norm
-            steps += 1
+                raise FloatingPointError(f"epoch {epoch}, batch {start // batch_size + 1}: {error}") from None
             bar.set_postfix(loss=f"{loss_sum / max(weight_sum, 1):.4g}", refresh=False)
             bar.update()
         return {
@@ -282,11 +303,28 @@ class Trainer:
             "gradient_norm": norm_sum / steps,
         }
 
-    def _forward(self, x, lengths):
+    def _train(self, batch):
+        """The steps of a batch, one for each piece of it: yields loss, norm of the gradient, and weight of each."""
+        seed, state = self._seed(), None
+        for first, piece in batch.pieces(self.bptt):
+            prediction, state, tape = self._forward(piece.x, state, piece.lengths, seed, first)
+            try:
+                loss, norm = self._update(piece, prediction, tape)
+            except FloatingPointError as error:
+                place = "" if piece is batch else f"piece from step {first} on: "
+                raise FloatingPointError(f"{place}{error}") from None
+            yield loss, norm, piece.weight
+
+    def _seed(self):
+        """Of what is random in a batch."""
+        return int(self.rng.integers(2**63)) if self.net.takes_noise else None
+
+    def _forward(self, x, state, lengths, seed, first_step=0):
         """The first half of a step."""
-        if not self.net.takes_noise:
-            return self.net.forward(x, None, lengths)
-        return self.net.forward(x, None, lengths, noise=int(self.rng.integers(2**63)))
+        options = {} if self.memory is None else {"memory": self.memory}
+        if seed is not None:
+            options["noise"] = Noise(seed, first_step=first_step)
+        return self.net.forward(x, state, lengths, **options)
 
     def _update(self, batch, prediction, tape):
         """The second half of a step, from the prediction on; returns loss and norm of the gradient."""
@@ -471,6 +509,14 @@ class Trainer:
             raise _arrays.wrong(ValueError, "lengths", "None, because x has no time axis", _arrays.kind(lengths))
         lengths = _arrays.lengths(lengths, *x.shape[:2])
         return lengths, None if self.net.removes_time else lengths
+
+    def _check_long(self, data, rows):
+        """Whether the data can be cut in time, and whether a batch fits into the memory, which may be as long as all."""
+        steps = data.x.shape[1] if data.x.ndim + self.net.takes_indices == 3 else None
+        if self.bptt is not None and steps is None:
+            raise _arrays.wrong(ValueError, "bptt", "None, because x has no time axis", self.bptt)
+        if self.memory is not None:
+            budget.check_batches(self.net, self.memory, rows, min(steps, self.bptt or steps))
 
     def _check_parameters(self):
         if math.isfinite(_core.global_norm(self.net.flat_parameters)):
