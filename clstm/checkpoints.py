@@ -1,18 +1,18 @@
 """Checkpoints in time: training on long sequences in less memory than their tape takes.
 
-Forward keeps the states at the borders of chunks of time and forgets the rest. Backward goes through the chunks from the
-last to the first, makes the tape of each again from the state before it, and uses it up before it makes the next one
-(Griewank 1992; for networks Chen et al. 2016, in time Gruslys et al. 2016). The price is a second forward over all chunks
-but the last, whose tape is kept.
+Forward keeps the states at the borders of chunks of time and forgets the rest. Backward goes through the chunks from
+the last to the first, makes the tape of each again from the state before it, and uses it up before it makes the next
+one (Griewank 1992; for networks Chen et al. 2016, in time Gruslys et al. 2016). The price is a second forward over all
+chunks but the last, whose tape is kept.
 
 (a) What goes through time by itself is a `Part`: a stack in one direction as a whole; of a bidirectional one each layer
     and direction, because a layer needs all steps of both directions below it. The sequences between them are kept.
 (b) Chunks are the same pieces of time for all rows, and lengths are clipped to them. So a row may have no step in a
     chunk: one that has ended, or that the reverse direction has not reached yet. It hands on the state as it came.
-(c) Forward has the bits of the whole, because steps do not depend on how time is cut. Gradients of weights are sums over
-    time that are added up by chunk: they agree with those of the whole to the last digits of the precision.
-(d) Truncation (`bptt`) counts the steps of each row in its own order. Where that count and the chunks do not fit, chunks
-    are cut further, and what rows would hand back is cleared here.
+(c) Forward has the bits of the whole, because steps do not depend on how time is cut. Gradients of weights are sums
+    over time that are added up by chunk: they agree with those of the whole to the last digits of the precision.
+(d) Truncation (`bptt`) counts the steps of each row in its own order. Where that count and the chunks do not fit,
+    chunks are cut further, and what rows would hand back is cleared here.
 """
 
 from __future__ import annotations

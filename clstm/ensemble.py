@@ -88,7 +88,7 @@ class Ensemble(Network):
         noise: int | Noise | None = None,
         memory: int | None = None,
     ) -> tuple[np.ndarray, list[Any], Tape]:
-        """The same, and a tape for `backward`. Of what is random in the members, each has its own, of memory a share."""
+        """The same, and a tape for `backward`. Each member has noise of its own, and a share of the memory."""
         x, state, lengths = self._checked(x, state, lengths)
         options = self._options(noise, budget.shares(self, x, lengths, state, memory))
         outputs, states, tapes = [], [], []

@@ -213,7 +213,8 @@ class Trainer:
         history : dict of list
             One entry for each epoch of this and earlier calls: "epoch", counted from 1; "loss", the mean over all
             elements of the training data, of each batch (or piece of one) before its step; "learning_rate";
-            "gradient_norm", the mean over the steps, before clipping; "seconds"; with validation "val_loss", NaN for epochs without.
+            "gradient_norm", the mean over the steps, before clipping; "seconds"; with validation "val_loss", NaN for
+            epochs without.
 
         Raises
         ------
@@ -511,7 +512,7 @@ class Trainer:
         return lengths, None if self.net.removes_time else lengths
 
     def _check_long(self, data, rows):
-        """Whether the data can be cut in time, and whether a batch fits into the memory, which may be as long as all."""
+        """Raises for data that cannot be cut in time, and for a budget that is too small for a batch of whole rows."""
         steps = data.x.shape[1] if data.x.ndim + self.net.takes_indices == 3 else None
         if self.bptt is not None and steps is None:
             raise _arrays.wrong(ValueError, "bptt", "None, because x has no time axis", self.bptt)

@@ -476,3 +476,14 @@ def test_a_quick_run_from_start_to_end(tmp_path):
     assert train["engines"]["clstm"]["difference"] == 0
     assert train["engines"]["clstm"]["median_s"] >= train["engines"]["clstm"]["min_s"] > 0
     assert memory["engines"]["clstm"]["bytes"]["tape"] > 0
+
+
+class TestLong:
+    @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no module resource")
+    def test_a_budget_is_measured(self, capsys):
+        assert long.main(["--steps", "300", "--sizes", "300", "2", "3", "16", "--rounds", "1"]) == 0
+        head, _, usual, *budgets = capsys.readouterr().out.splitlines()
+        assert head == "y and dx: 0.0 MB"
+        assert usual.split()[:2] == ["usual", "1"]
+        assert [line.split()[0] for line in budgets] == ["1/2", "1/5", "least"]
+        assert all(int(line.split()[1]) > 1 for line in budgets)

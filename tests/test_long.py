@@ -1,5 +1,5 @@
-"""Long sequences: forward within a budget of memory, whose results are the bits of the usual forward and whose gradients
-are those of the whole tape to the last digits; and the trainer that cuts time.
+"""Long sequences: forward within a budget of memory, whose results are the bits of the usual forward and whose
+gradients are those of the whole tape to the last digits; and the trainer that cuts time.
 
 Budgets go from the least possible to one byte less than the usual tape.
 """
@@ -143,7 +143,9 @@ def test_rows_without_any_step():
     y, final, _ = layer.forward(x, state, case.lengths, memory=usual)
     assert (y == 0).all()
     same_results(final, state)
-    with pytest.raises(ValueError, match=f"memory: expected at least {usual} bytes for these sequences, got {usual - 1}"):
+    with pytest.raises(
+        ValueError, match=f"memory: expected at least {usual} bytes for these sequences, got {usual - 1}"
+    ):
         layer.forward(x, state, case.lengths, memory=usual - 1)
 
 
@@ -302,7 +304,9 @@ def test_layers_of_a_network_share_a_budget(options, lengths):
             _, _, grads = net.backward(tape, dy)
             for name, values in wanted.items():
                 close(grads[name], values, 1e-12)
-    with pytest.raises(ValueError, match=f"memory: expected at least {least} bytes for these sequences, got {least - 1}"):
+    with pytest.raises(
+        ValueError, match=f"memory: expected at least {least} bytes for these sequences, got {least - 1}"
+    ):
         net.forward(x, memory=least - 1)
 
 
@@ -469,7 +473,10 @@ def test_a_budget_too_small_is_found_before_anything_changes():
 
 def test_what_cannot_be_cut_is_refused_by_name():
     for layer, why in (
-        (clstm.LSTM(2, 3, bidirectional=True, rng=0), "reads sequences from their end, got LSTM(2, 3, bidirectional=True"),
+        (
+            clstm.LSTM(2, 3, bidirectional=True, rng=0),
+            "reads sequences from their end, got LSTM(2, 3, bidirectional=True",
+        ),
         (clstm.GRU(2, 3, go_backwards=True, rng=0), "reads sequences from their end, got GRU(2, 3, go_backwards=True"),
     ):
         nets = clstm.Network([clstm.Network([layer])]), clstm.Network([clstm.LSTM(3, 3, rng=0)])
