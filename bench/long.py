@@ -81,7 +81,7 @@ def held_in_processes(problem: Problem, sizes: list[int]) -> dict[str, int]:
     """The same for each budget, in a process of its own."""
     found = {}
     for name, memory in problem.budgets().items():
-        command = [sys.executable, "-m", "bench.long", "--held", str(memory), "--sizes", *map(str, sizes)]
+        command = [sys.executable, __file__, "--held", str(memory), "--sizes", *map(str, sizes)]
         found[name] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     return found
 

@@ -26,10 +26,23 @@ def load_bench():
 
 
 load_bench()
-command, data, engines, machine, page, plots, report, results_, rows, run, sweeps, tables, targets = (
+command, data, engines, long, machine, page, plots, report, results_, rows, run, sweeps, tables, targets = (
     importlib.import_module(f"bench.{name}")
     for name in (
-        *("__main__", "data", "engines", "machine", "page", "plots", "report", "results", "rows", "run", "sweeps"),
+        *(
+            "__main__",
+            "data",
+            "engines",
+            "long",
+            "machine",
+            "page",
+            "plots",
+            "report",
+            "results",
+            "rows",
+            "run",
+            "sweeps",
+        ),
         *("tables", "targets"),
     )
 )
