@@ -7,7 +7,7 @@ that buffer, update. All of it is one call into the core each; what stands here 
 (b) Weights change in one place, `_update`. What is not finite is found before, or undone after, so that the weights are
     always good ones, and fit the optimiser's state and the history.
 (c) The only random numbers are those of `rng`: a permutation for each shuffled epoch and, if the network takes noise, a
-    seed for each step.
+    seed for each batch.
 """
 
 from __future__ import annotations
@@ -324,7 +324,7 @@ class Trainer:
         """The first half of a step."""
         options = {} if self.memory is None else {"memory": self.memory}
         if seed is not None:
-            options["noise"] = Noise(seed, first_step=first_step)
+            options["noise"] = Noise(seed, first_step=first_step) if first_step else seed
         return self.net.forward(x, state, lengths, **options)
 
     def _update(self, batch, prediction, tape):

@@ -4,6 +4,7 @@ gradients are those of the whole tape to the last digits; and the trainer that c
 Budgets go from the least possible to one byte less than the usual tape.
 """
 
+import pickle
 import tracemalloc
 from dataclasses import replace
 from itertools import cycle
@@ -509,6 +510,17 @@ def test_a_piece_that_is_not_finite_is_named():
     with pytest.raises(FloatingPointError, match="epoch 1, batch 1: piece from step 10 on: the loss is nan, because x"):
         trainer.fit(x, y, batch_size=6)
     assert trainer.optimizer_state.step == 2
+
+
+def test_a_copy_of_a_trainer_goes_on_in_pieces():
+    x, y = data()
+    first = clstm.Trainer(follower(**NOISY), bptt=5, memory=10**5, rng=0)
+    first.fit(x, y, epochs=1, batch_size=4)
+    second = pickle.loads(pickle.dumps(first))
+    for trainer in (first, second):
+        trainer.fit(x, y, epochs=2, batch_size=4)
+    assert (second.bptt, second.memory, second.optimizer_state.step) == (5, 10**5, 3 * 2 * 4)
+    same_bits(second.net.flat_parameters, first.net.flat_parameters)
 
 
 @pytest.mark.parametrize("kind", LAYERS)
