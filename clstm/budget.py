@@ -44,19 +44,19 @@ class Part(NamedTuple):
 
 def parts_of(layer: Any) -> list[list[Part]]:
     """Those of a recurrent layer, in levels: the parts of one read the same, and give what the next level reads."""
-    core, H, L = layer._core, layer.hidden_size, layer.num_layers
+    core, R, L = layer._core, layer._size_h, layer.num_layers
     if not layer.bidirectional:
-        states, features = slice(0, L), slice(0, H)
+        states, features = slice(0, L), slice(0, R)
         return [[Part(core, slice(None), slice(None), states, features, layer.go_backwards, 0)]]
     arrays, start, levels = len(layer._shapes) // layer._states, 0, []
     for k in range(L):
-        description = {**core.description, "input_size": 2 * H if k else layer.input_size, "num_layers": 1}
+        description = {**core.description, "input_size": 2 * R if k else layer.input_size, "num_layers": 1}
         level = []
         for d in range(2):
             own = _core.Stack({**description, "directions": 1, "go_backwards": d == 1})
             index, stop = 2 * k + d, start + own.parameters
             gradients = slice(index * arrays, (index + 1) * arrays)
-            states, features = slice(index, index + 1), slice(d * H, (d + 1) * H)
+            states, features = slice(index, index + 1), slice(d * R, (d + 1) * R)
             level.append(Part(own, slice(start, stop), gradients, states, features, d == 1, k))
             start = stop
         levels.append(level)
@@ -85,9 +85,9 @@ class Call(NamedTuple):
     def in_chunks(self) -> Iterator[tuple[int, int]]:
         """For 2, 3, .. chunks, their number and the bytes that are kept; ends where more of them never need less."""
         levels, layer, longest = parts_of(self.layer), self.layer, self.longest
-        features = self.N * layer.hidden_size * layer.dtype.itemsize
-        state = layer._states * len(layer._kind.states) * features
-        between = (len(levels) - 1) * self.T * 2 * features
+        number = layer.dtype.itemsize
+        state = sum(_arrays.count_of(shape) for shape in layer._state_shapes(layer._states, self.N)) * number
+        between = (len(levels) - 1) * self.N * self.T * layer.output_size * number
         least = None
         for count in range(2, longest + 1):
             borders = between + (count - 1 + self.with_state) * state

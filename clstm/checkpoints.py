@@ -115,9 +115,9 @@ class Checkpoints:
         )
 
     def _new_state(self, part):
-        L = part.states.stop - part.states.start
-        shape, has_c = (L, self.N, self.layer.hidden_size), len(self.layer._kind.states) == 2
-        return np.empty(shape, self.layer.dtype), np.empty(shape, self.layer.dtype) if has_c else None
+        shapes = self.layer._state_shapes(part.states.stop - part.states.start, self.N)
+        arrays = [np.empty(shape, self.layer.dtype) for shape in shapes]
+        return arrays[0], arrays[1] if len(arrays) == 2 else None
 
     def _values(self, x, begin, end):
         """Steps of x as the core takes them: numbers, or vectors with symbols that refer to them; and the symbols that
