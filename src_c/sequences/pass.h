@@ -228,16 +228,16 @@ static void project_native(const struct pass *pass, const struct pass_scratch *s
     for (int i = 0; i < (pass->shape->cell.late ? 2 : 1); i++) project_stage(pass, scratch, rows, i);
 }
 
-/* C [n, row] += A [n,k] W^T in the blocks of some gates, W [gates H, ldw]: one product, or one per gate where these do not
+/* C [n, ldc] += A [n,k] W^T in the blocks of some gates, W [gates H, ldw]: one product, or one per gate where these do not
  * stand side by side. */
 static void gates_by_blas(const struct shape *shape, ptrdiff_t n, ptrdiff_t k, const real *a, ptrdiff_t lda,
-                          const real *w, ptrdiff_t ldw, real *c, const int *block, int gates) {
+                          const real *w, ptrdiff_t ldw, real *c, ptrdiff_t ldc, const int *block, int gates) {
     const clstm_dtype dtype = sizeof(real) == sizeof(float) ? CLSTM_F32 : CLSTM_F64;
     const ptrdiff_t calls = side_by_side(shape, block, gates) ? 1 : gates, width = gates * shape->H / calls;
     for (ptrdiff_t i = 0; i < calls; i++)
         clstm_gemm_row_major(&shape->runtime->blas, dtype, n, width, k, (clstm_matrix){a, lda, CLSTM_PLAIN},
                              (clstm_matrix){w + i * width * ldw, ldw, CLSTM_TRANSPOSED}, 1, c + block[i] * shape->ld,
-                             shape->row);
+                             ldc);
 }
 
 static void start_block(real *z, const real *b, const struct shape *shape) {
@@ -245,34 +245,34 @@ static void start_block(real *z, const real *b, const struct shape *shape) {
     else memset(z, 0, (size_t)shape->ld * sizeof(real));
 }
 
-/* The blocks of a row to which BLAS adds. */
-static void start_blocks(const struct pass *pass, real *z) {
+/* The blocks of a row to which BLAS adds. A row of a table has none of h where these are others than those of the input. */
+static void start_blocks(const struct pass *pass, real *z, int of_table) {
     const struct cell *cell = &pass->shape->cell;
     const ptrdiff_t H = pass->shape->H, ld = pass->shape->ld;
     const real *b = cell->norm ? NULL : pass->weights->b;
     for (int gate = 0; gate < cell->gates; gate++) {
-        if (cell->norm) start_block(z + cell->h_block[gate] * ld, NULL, pass->shape);
+        if (cell->norm && !of_table) start_block(z + cell->h_block[gate] * ld, NULL, pass->shape);
         start_block(z + cell->x_block[gate] * ld, b ? b + gate * H : NULL, pass->shape);
     }
     if (cell->two_sums) start_block(z + cell->h_block[cell->gates - 1] * ld, pass->weights->b_hn, pass->shape);
 }
 
-/* Rows of z are those of one range of all rows (BLAS is not split), so they follow each other. */
-static void project_blas(const struct pass *pass, struct pass_scratch *scratch, ptrdiff_t rows) {
+/* Rows of z are those of one range of all rows (BLAS is not split) or of a table, so they follow each other. */
+static void project_blas(const struct pass *pass, struct pass_scratch *scratch, ptrdiff_t rows, int to_table) {
     const struct shape *shape = pass->shape;
     const ptrdiff_t width = input_width(&pass->input);
     for (ptrdiff_t q = 0; q < rows; q++) {
         real *to = scratch->gathered + q * width;
         for (int i = 0; i < pass->input.segments; to += pass->input.width[i], i++)
             memcpy(to, scratch->input[i][q], (size_t)pass->input.width[i] * sizeof(real));
-        start_blocks(pass, scratch->z_rows[q]);
+        start_blocks(pass, scratch->z_rows[q], to_table);
     }
     gates_by_blas(shape, rows, width, scratch->gathered, width, pass->weights->w_ih, width, scratch->z_rows[0],
-                  shape->cell.x_block, shape->cell.gates);
+                  to_table ? shape->x_row : shape->row, shape->cell.x_block, shape->cell.gates);
 }
 
-static void project(const struct pass *pass, struct pass_scratch *scratch, ptrdiff_t rows) {
-    if (pass->shape->blas) project_blas(pass, scratch, rows);
+static void project(const struct pass *pass, struct pass_scratch *scratch, ptrdiff_t rows, int to_table) {
+    if (pass->shape->blas) project_blas(pass, scratch, rows, to_table);
     else project_native(pass, scratch, rows);
 }
 
@@ -283,13 +283,13 @@ static void project_symbols(const struct pass *pass, struct pass_scratch *scratc
         scratch->input[0][i] = vectors->base + (symbol + i) * vectors->stride_t;
         scratch->z_rows[i] = pass->table + (symbol + i) * pass->shape->x_row;
     }
-    project(pass, scratch, n);
+    project(pass, scratch, n, 1);
 }
 
 static void copy_from_table(const struct pass *pass, struct pass_scratch *scratch, ptrdiff_t rows) {
     const struct shape *shape = pass->shape;
     for (ptrdiff_t q = 0; q < rows; q++) {
-        if (shape->x_row < shape->row && shape->blas) start_blocks(pass, scratch->z_rows[q]);
+        if (shape->x_row < shape->row && shape->blas) start_blocks(pass, scratch->z_rows[q], 0);
         memcpy(scratch->z_rows[q], scratch->input[0][q], (size_t)shape->x_row * sizeof(real));
     }
 }
@@ -341,7 +341,7 @@ static void recurrent_by_blas(const struct pass *pass, struct pass_scratch *scra
     const clstm_dtype dtype = sizeof(real) == sizeof(float) ? CLSTM_F32 : CLSTM_F64;
     const ptrdiff_t lda = index ? shape->ld : shape->ld_h;
     if (!stage.projects) {
-        gates_by_blas(shape, n, stage.k, a, lda, w + stage.first * shape->H * stage.k, stage.k, z[0],
+        gates_by_blas(shape, n, stage.k, a, lda, w + stage.first * shape->H * stage.k, stage.k, z[0], shape->row,
                       shape->cell.h_block + stage.first, stage.gates);
         return;
     }
@@ -450,7 +450,7 @@ static void pass_rows(const struct pass *pass, struct pass_scratch *scratch, str
         if (!together) {
             find_chunk(pass, scratch, range, s0, s1);
             if (pass->table) copy_from_table(pass, scratch, rows);
-            else project(pass, scratch, rows);
+            else project(pass, scratch, rows, 0);
         }
         steps.s0 = s0, steps.s1 = s1;
         if (pass->split > 1) clstm_team_work(pass->split, run_steps, &steps);
