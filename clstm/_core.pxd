@@ -92,6 +92,13 @@ cdef extern from "clstm.h" nogil:
         CLSTM_RNN
         CLSTM_CELL_COUNT
 
+    ctypedef enum clstm_merge:
+        CLSTM_MERGE_CONCAT
+        CLSTM_MERGE_SUM
+        CLSTM_MERGE_MEAN
+        CLSTM_MERGE_PRODUCT
+        CLSTM_MERGE_COUNT
+
     ctypedef struct clstm_stack:
         clstm_dtype dtype
         ptrdiff_t input_size
@@ -112,6 +119,7 @@ cdef extern from "clstm.h" nogil:
         int layer_norm
         int reset_before
         int go_backwards
+        clstm_merge merge
         double dropout
         double input_dropout
         double recurrent_dropout

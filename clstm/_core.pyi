@@ -10,6 +10,7 @@ _Noise = tuple[int, NDArray[np.int64] | None, int, int, int]
 BACKENDS: tuple[str, ...]
 ACTIVATIONS: tuple[str, ...]
 CELLS: tuple[str, ...]
+MERGES: tuple[str, ...]
 NOISES: tuple[str, ...]
 POOLS: tuple[str, ...]
 

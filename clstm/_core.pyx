@@ -241,6 +241,7 @@ ACTIVATIONS = (
     "centered_sigmoid_1", "exp",
 )
 CELLS = ("lstm", "gru", "rnn")  # in the order of clstm_cell
+MERGES = ("concat", "sum", "mean", "product")  # of clstm_merge
 NOISES = ("dropout", "input", "added", "recurrent", "weight", "zone_h", "zone_c")  # of clstm_noise_kind
 
 

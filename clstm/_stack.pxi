@@ -19,7 +19,8 @@ cdef enum:
 cdef class Stack:
     """A stack of recurrent layers: its sizes and options, which say where each parameter stands in one flat buffer.
 
-    The order is that of clstm_weights (those that there are) of each layer and direction, index l D + d.
+    The order is that of clstm_weights (those that there are) of each layer and direction, index l D + d. Others may stand
+    behind them, of which the core knows nothing.
     """
 
     cdef clstm_stack stack
@@ -30,18 +31,21 @@ cdef class Stack:
     cdef int gates
     cdef Py_ssize_t size_h  # elements of h: the projection size, or the hidden size
     cdef readonly Py_ssize_t parameters
+    cdef Py_ssize_t behind  # elements that follow them
     cdef Py_ssize_t first[MEMBERS]  # elements of each member in the first layer, and in those above it
     cdef Py_ssize_t upper[MEMBERS]
     cdef Scratch spare
     cdef object used_tape
 
     def __cinit__(self, dict description not None):
-        """`description` has the sizes and options by the names of clstm_stack, and `bias`; what is missing is usual."""
+        """`description` has the sizes and options by the names of clstm_stack, `bias`, and `behind`, the number of
+        elements that follow the parameters in the buffer; what is missing is usual."""
         options = dict(description)
         self.description = description
         self.kind = F32 if options.pop("dtype") == "float32" else F64
         self.dtype = float32 if self.kind == F32 else float64
         self.bias = options.pop("bias")
+        self.behind = options.pop("behind", 0)
         self.stack.dtype = dtype_of(self.kind)
         self.stack.input_size = options.pop("input_size")
         self.stack.hidden_size = options.pop("hidden_size")
@@ -61,6 +65,7 @@ cdef class Stack:
         self.stack.layer_norm = options.pop("layer_norm", False)
         self.stack.reset_before = options.pop("reset_before", False)
         self.stack.go_backwards = options.pop("go_backwards", False)
+        self.stack.merge = <clstm_merge><int>MERGES.index(options.pop("merge", MERGES[0]))
         self.stack.dropout = options.pop("dropout", 0)
         self.stack.input_dropout = options.pop("input_dropout", 0)
         self.stack.recurrent_dropout = options.pop("recurrent_dropout", 0)
@@ -77,7 +82,7 @@ cdef class Stack:
         }[self.stack.cell]
         directions = <object>self.stack.directions
         first = self.counts_of(self.stack.input_size)
-        upper = self.counts_of(directions * self.size_h)
+        upper = self.counts_of(<object>self.size_h * (1 if self.stack.merge else directions))
         self.parameters = directions * (sum(first) + (self.stack.num_layers - 1) * sum(upper))
         for j in range(MEMBERS):
             self.first[j], self.upper[j] = first[j], upper[j]
@@ -88,6 +93,10 @@ cdef class Stack:
     cdef Py_ssize_t count(self) noexcept nogil:
         """Layers and directions."""
         return self.stack.num_layers * self.stack.directions
+
+    cdef Py_ssize_t output_width(self) noexcept nogil:
+        """Features of y."""
+        return self.size_h * (1 if self.stack.merge else self.stack.directions)
 
     cdef tuple counts_of(self, object width):
         """Elements of the parameters of one layer and direction, by the size of its input; as Python integers, which do
@@ -108,7 +117,7 @@ cdef class Stack:
 
     cdef int find_weights(self, object flat, const void **weights) except -1:
         """Where the parameters of each layer and direction stand: MEMBERS addresses each, NULL where there is none."""
-        cdef char *next = <char *>block(flat, "parameters", self.kind, self.parameters)
+        cdef char *next = <char *>block(flat, "parameters", self.kind, self.parameters + self.behind)
         cdef Py_ssize_t k, j, size
         for k in range(self.count()):
             for j in range(MEMBERS):
@@ -207,8 +216,7 @@ cdef class Stack:
             noise_ = self.noise_of(noise, batch.N)
             batch.noise = &noise_
         cdef clstm_sequence x_ = self.input(x, "x", batch)
-        cdef clstm_sequence y_ = sequence(
-            y, "y", self.kind, batch, self.stack.directions * self.size_h, True)
+        cdef clstm_sequence y_ = sequence(y, "y", self.kind, batch, self.output_width(), True)
         cdef clstm_state initial = self.state(h0, c0, batch.N, False), final = self.state(h, c, batch.N, True)
         cdef clstm_stack_bytes sizes = self.sizes(runtime, batch)
         cdef Scratch scratch = self.take_scratch(sizes.forward if keep else sizes.infer)
@@ -245,8 +253,7 @@ cdef class Stack:
             raise ValueError("tape: it is of another stack")
         cdef clstm_sequence x_ = self.input(x, "x", tape.batch)
         cdef clstm_sequence dx_ = self.input(dx, "dx", tape.batch, True)
-        cdef clstm_sequence dy_ = sequence(
-            dy, "dy", self.kind, tape.batch, self.stack.directions * self.size_h)
+        cdef clstm_sequence dy_ = sequence(dy, "dy", self.kind, tape.batch, self.output_width())
         cdef clstm_state final = self.state(dh, dc, tape.batch.N, False)
         cdef clstm_state initial = self.state(dh0, dc0, tape.batch.N, True)
         cdef clstm_state flow = self.state(flow_h, flow_c, tape.batch.N * tape.batch.T, True)

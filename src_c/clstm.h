@@ -162,8 +162,18 @@ typedef struct clstm_sequence {
  */
 typedef enum { CLSTM_LSTM = 0, CLSTM_GRU, CLSTM_RNN, CLSTM_CELL_COUNT } clstm_cell;
 
+/* What the two directions of a layer give together, for the layer above and for y: F features at each step. CONCAT: side
+ * by side, forward direction first, F = D R, with R = P or H elements of h. Else F = R: h + h', (h + h') / 2, h h'. */
+typedef enum {
+    CLSTM_MERGE_CONCAT = 0,
+    CLSTM_MERGE_SUM,
+    CLSTM_MERGE_MEAN,
+    CLSTM_MERGE_PRODUCT,
+    CLSTM_MERGE_COUNT
+} clstm_merge;
+
 /* A stack of L layers in D directions. Layer l and direction d have index l D + d wherever arrays go over both. Layer
- * 0 reads x [I], layer l > 0 reads the D H outputs of layer l-1, forward direction first. What is 0 is the usual. */
+ * 0 reads x [I], layer l > 0 reads the F outputs of layer l-1. What is 0 is the usual. */
 typedef struct clstm_stack {
     clstm_dtype dtype;
     ptrdiff_t input_size, hidden_size, num_layers, directions; /* I, H, L >= 1; D is 1 or 2 */
@@ -187,6 +197,7 @@ typedef struct clstm_stack {
     /* The one direction goes from the last valid step of each row to its first, as ONNX "reverse"; y stays in the order of
      * time. Excludes directions = 2. */
     int go_backwards;
+    clstm_merge merge; /* but for CONCAT, directions are 2 */
     /* Regularisation; rates are in [0,1). What is kept is divided by 1 - rate.
      *     dropout            between layers: of what layer l > 0 reads, anew in each step (as PyTorch)
      *     input_dropout      of what each layer reads, recurrent_dropout of h_{t-1} on its way to w_hh: one mask for all
@@ -213,7 +224,7 @@ typedef enum {
 clstm_status clstm_stack_noise(const clstm_stack *stack, clstm_noise_kind kind, ptrdiff_t index, uint64_t seed,
                                int64_t row, ptrdiff_t step, ptrdiff_t n, void *to);
 
-/* Parameters of one layer and direction, with R = P or H elements of h: w_ih [G H, I or D R], w_hh [G H,R], b [G H] (NULL:
+/* Parameters of one layer and direction: w_ih [G H, I or F], w_hh [G H,R], b [G H] (NULL:
  * zero), b_hn [H] of a GRU (NULL: zero), peephole [3,H] i f o, or [2,H] i o without a forget gate of its own, w_hr [P,H],
  * gain_ih and gain_hh [G H], gain_c and bias_c [H]. Those of options that are not used are not looked at. Read during the
  * call. */
@@ -226,7 +237,7 @@ typedef struct clstm_gradients {
     void *w_ih, *w_hh, *b, *b_hn, *peephole, *w_hr, *gain_ih, *gain_hh, *gain_c, *bias_c;
 } clstm_gradients;
 
-/* h and c of every layer and direction, each [L D, N, H] contiguous; a NULL member is zero when read and not wanted
+/* h [L D, N, R] and c [L D, N, H] of every layer and direction, contiguous; a NULL member is zero when read and not wanted
  * when written. Only an LSTM has c. */
 typedef struct clstm_state {
     void *h, *c;
@@ -242,7 +253,7 @@ typedef struct clstm_stack_bytes {
 clstm_status clstm_stack_sizes(const clstm_runtime *runtime, const clstm_stack *stack, const clstm_batch *batch,
                                clstm_stack_bytes *bytes);
 
-/* y of x, and a tape for backward. weights [L D]; y [N,T,D H] or data NULL; initial and final may be the same
+/* y of x, and a tape for backward. weights [L D]; y [N,T,F] or data NULL; initial and final may be the same
  * memory. The tape keeps no pointer. */
 clstm_status clstm_stack_forward(const clstm_runtime *runtime, const clstm_stack *stack, const clstm_batch *batch,
                                  const clstm_weights *weights, clstm_sequence x, clstm_state initial, clstm_sequence y,
@@ -254,12 +265,13 @@ clstm_status clstm_stack_infer(const clstm_runtime *runtime, const clstm_stack *
                                clstm_state final, void *scratch);
 
 /* Exact back-propagation through time. The arguments are those of the forward call whose tape it is; the tape is used
- * up: its gates are overwritten. dy [N,T,D H] (data NULL: zero; beyond lengths it is never read), dfinal the gradient
+ * up: its gates are overwritten. dy [N,T,F] (data NULL: zero; beyond lengths it is never read), dfinal the gradient
  * of the final state, dx [N,T,I] (data NULL: not wanted), dinitial the gradient of the initial state, grads [L D].
  * Truncated, if bptt > 0: of the steps of a direction, counted in its own order from 0 in each row, none hands anything
  * back to the one before it if its number is a multiple of bptt.
  *
- * flow, to be looked at: h [L D,N,T,R] and c [L D,N,T,H] contiguous, in the order of time, overwritten; a NULL member is not wanted.
+ * flow, to be looked at: h [L D,N,T,R] and c [L D,N,T,H] contiguous, in the order of time, overwritten; a NULL member
+ * is not wanted.
  * The whole gradients of the loss with respect to h_t and c_t, whichever way they come: dh_t from y of this step and
  * from later steps, dc_t from h_t and from later steps. Zero beyond lengths. */
 clstm_status clstm_stack_backward(const clstm_runtime *runtime, const clstm_stack *stack, const clstm_batch *batch,
@@ -268,7 +280,7 @@ clstm_status clstm_stack_backward(const clstm_runtime *runtime, const clstm_stac
                                   clstm_state flow, void *tape, void *scratch);
 
 /* What happened inside: gates and states of one layer and direction (index l D + d), read from a tape that backward
- * has not used, in the order of time for both directions. Each pointer is [N,T,H] contiguous or NULL; zero beyond
+ * has not used, in the order of time for both directions. Each pointer is [N,T,H], for h [N,T,R], contiguous or NULL; zero beyond
  * lengths. Gates are those of the parameters in their order (GRU: r z q n, with q = u_n h_{t-1} + b_hn; RNN: h_t). */
 typedef struct clstm_trace {
     void *gates[4], *c, *h;
@@ -306,13 +318,13 @@ clstm_status clstm_stream_load(const clstm_runtime *runtime, const clstm_stack *
 /* Reads weights [L] again; the state stays. */
 clstm_status clstm_stream_reload(void *memory, const clstm_weights *weights);
 
-/* Sets the state: h, c [L,N,H] contiguous, copied; a NULL member is zero. */
+/* Sets the state: h [L,N,R], c [L,N,H] contiguous, copied; a NULL member is zero. */
 clstm_status clstm_stream_reset(void *memory, clstm_state state);
 
-/* Reads the state into h, c [L,N,H] contiguous; a NULL member is not wanted. */
+/* Reads the state into h [L,N,R], c [L,N,H] contiguous; a NULL member is not wanted. */
 clstm_status clstm_stream_state(void *memory, clstm_state state);
 
-/* One step: x [N,I] with rows stride_x apart, y [N,H] with rows stride_y apart, or NULL: h of the last layer. y is
+/* One step: x [N,I] with rows stride_x apart, y [N,R] with rows stride_y apart, or NULL: h of the last layer. y is
  * written when all else is done, so that it may overlap x. */
 clstm_status clstm_stream_step(void *memory, const void *x, ptrdiff_t stride_x, void *y, ptrdiff_t stride_y);
 

@@ -17,6 +17,7 @@ struct shape {
     struct cell_limits limits;
     ptrdiff_t I, H, L, D, R; /* R: elements of h */
     int backwards;           /* the one direction is the reverse one */
+    clstm_merge merge;       /* of the outputs of two directions; CONCAT, which is 0, also where there is one */
     ptrdiff_t ld, ld_h;      /* padded(H), padded(R) */
     ptrdiff_t row, x_row;    /* elements of the blocks of a step and row; of those that belong to the input */
     int blas;                /* products by BLAS, on the calling thread */
@@ -70,6 +71,7 @@ static inline struct shape shape_with(const clstm_runtime *runtime, const clstm_
         .R = stack->projection_size > 0 ? stack->projection_size : stack->hidden_size,
         .ld = padded(stack->hidden_size),
         .backwards = stack->go_backwards != 0,
+        .merge = stack->merge,
         .blas = runtime->backend == CLSTM_BLAS,
     };
     describe_cell(kernels, stack, noise != NULL, 0, &shape.cell);
@@ -99,8 +101,13 @@ static inline int has_second_stage(const struct shape *shape) {
 /* Whether direction d goes from the end. */
 static inline int is_reverse(const struct shape *shape, ptrdiff_t d) { return shape->backwards || d == 1; }
 
+/* F: what a layer gives at each step. */
+static inline ptrdiff_t output_width(const struct shape *shape) {
+    return shape->merge ? shape->R : shape->D * shape->R;
+}
+
 static inline ptrdiff_t layer_width(const struct shape *shape, ptrdiff_t layer) {
-    return layer == 0 ? shape->I : shape->D * shape->R;
+    return layer == 0 ? shape->I : output_width(shape);
 }
 
 static inline int reads_symbols(const struct shape *shape, ptrdiff_t layer) { return layer == 0 && shape->symbols; }
@@ -111,7 +118,7 @@ static inline ptrdiff_t step_width(const struct shape *shape, ptrdiff_t layer) {
 }
 
 static inline ptrdiff_t widest_layer(const struct shape *shape) {
-    const ptrdiff_t upper = shape->L > 1 ? shape->D * shape->R : 0;
+    const ptrdiff_t upper = shape->L > 1 ? output_width(shape) : 0;
     return shape->I > upper ? shape->I : upper;
 }
 
@@ -158,9 +165,14 @@ static inline clstm_noise_kind noise_between(const struct shape *shape, ptrdiff_
     return shape->noise && shape->noise->first_layer + layer > 0 ? CLSTM_NOISE_DROPOUT : CLSTM_NOISE_ADDED;
 }
 
-/* Whether a layer reads a changed copy of its input. */
-static inline int mixes_input(const struct shape *shape, ptrdiff_t layer) {
+/* Whether the input of a layer is changed at random. */
+static inline int has_input_noise(const struct shape *shape, ptrdiff_t layer) {
     return has_noise(shape, CLSTM_NOISE_INPUT) || has_noise(shape, noise_between(shape, layer));
+}
+
+/* Whether a layer reads a changed copy of its input: with noise, or of two directions that are merged. */
+static inline int mixes_input(const struct shape *shape, ptrdiff_t layer) {
+    return has_input_noise(shape, layer) || (layer > 0 && shape->merge);
 }
 
 static inline ptrdiff_t slot_of(const struct plan *plan, ptrdiff_t slot) {

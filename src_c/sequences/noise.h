@@ -3,7 +3,7 @@
 #ifndef CLSTM_SEQUENCES_NOISE_H
 #define CLSTM_SEQUENCES_NOISE_H
 
-#include "layout.h"
+#include "merge.h"
 
 static inline int has_one_mask(clstm_noise_kind kind) {
     return kind == CLSTM_NOISE_INPUT || kind == CLSTM_NOISE_RECURRENT || kind == CLSTM_NOISE_WEIGHT;
@@ -118,8 +118,12 @@ struct mix {
 
 static inline void mix_row(const struct mix *mix, ptrdiff_t r, ptrdiff_t t, real *mask) {
     real *row = row_at(&mix->to, mix->plan, t, r), *to = row;
-    for (int k = 0; k < mix->from.segments; to += mix->from.width[k++])
-        memcpy(to, row_at(&mix->from.segment[k], mix->plan, t, r), (size_t)mix->from.width[k] * sizeof(real));
+    if (mix->from.segments == 2 && mix->shape->merge)
+        merge_row(mix->shape, row_at(&mix->from.segment[0], mix->plan, t, r),
+                  row_at(&mix->from.segment[1], mix->plan, t, r), row);
+    else
+        for (int k = 0; k < mix->from.segments; to += mix->from.width[k++])
+            memcpy(to, row_at(&mix->from.segment[k], mix->plan, t, r), (size_t)mix->from.width[k] * sizeof(real));
     if (mix->from.segments && noise_between(mix->shape, mix->layer) == CLSTM_NOISE_ADDED &&
         has_noise(mix->shape, CLSTM_NOISE_ADDED)) {
         const struct place place = row_place(mix->shape, mix->plan, CLSTM_NOISE_ADDED, mix->layer, r, t);
@@ -138,7 +142,7 @@ static inline void mix_task(void *context, ptrdiff_t part, int worker) {
 
 /* For each thread, a mask as wide as any layer's input. */
 static inline real **wide_lay_out(struct arena *arena, const struct shape *shape, int threads) {
-    const int wanted = mixes_input(shape, 0) || mixes_input(shape, 1);
+    const int wanted = has_input_noise(shape, 0) || has_input_noise(shape, 1);
     real **wide = arena_take(arena, threads, sizeof *wide);
     for (int i = 0; i < threads; i++) {
         real *own = arena_take(arena, wanted ? padded(widest_layer(shape)) : 0, sizeof(real));

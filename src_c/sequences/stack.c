@@ -25,6 +25,8 @@ clstm_status check_stack(const clstm_stack *stack) {
     if (!status && !(stack->input_noise >= 0)) status = CLSTM_BAD_OPTION;
     if (!status && stack->projection_size) status = check_size(stack->projection_size);
     if (!status && stack->go_backwards && stack->directions != 1) status = CLSTM_BAD_OPTION;
+    if (!status && ((int)stack->merge < 0 || stack->merge >= CLSTM_MERGE_COUNT)) status = CLSTM_BAD_OPTION;
+    if (!status && stack->merge && stack->directions != 2) status = CLSTM_BAD_OPTION;
     return status || stack_fits(stack) ? status : CLSTM_BAD_OPTION;
 }
 

@@ -13,8 +13,9 @@ struct backward_scratch {
     real *dh[2], *dc[2], *direct[2], *dm[2], *sums[2][MAX_PRODUCTS];
     real *peephole[2], *dpeephole[2], *norm[2], *dnorm[2];
     real *mask[2], *dropped[2], **wide; /* as in forward */
-    real *between[2];                   /* gradients of a layer's inputs, [rows, D R], by turns */
-    real *by_symbol[2];                 /* sum of dz of each symbol, [num, x_row], by direction */
+    real *between[2];                   /* gradients of a layer's inputs, [rows, F], by turns */
+    real *merged[2];    /* of the outputs of each direction, [rows, R]; of a mean, the first is that of both */
+    real *by_symbol[2]; /* sum of dz of each symbol, [num, x_row], by direction */
     struct backward_worker *worker;
 };
 
@@ -72,8 +73,11 @@ static void backward_lay_out(struct backward_scratch *scratch, struct arena *are
     scratch->wide = wide_lay_out(arena, shape, threads);
     for (int d = 0; d < shape->D; d++)
         scratch->by_symbol[d] = arena_take(arena, times(shape->num, shape->x_row), sizeof(real));
-    const ptrdiff_t between = shape->L > 1 ? times(plan->rows, shape->D * shape->R) : 0;
+    const ptrdiff_t between = shape->L > 1 ? times(plan->rows, output_width(shape)) : 0;
     for (int i = 0; i < 2; i++) scratch->between[i] = arena_take(arena, between, sizeof(real));
+    const int merged = shape->merge == CLSTM_MERGE_PRODUCT ? 2 : shape->merge == CLSTM_MERGE_MEAN;
+    for (int i = 0; i < 2; i++)
+        scratch->merged[i] = arena_take(arena, i < merged ? times(plan->rows, shape->R) : 0, sizeof(real));
     scratch->worker = arena_take(arena, threads, sizeof *scratch->worker);
     for (int i = 0; i < threads; i++) {
         struct backward_worker measured, *worker = scratch->worker ? &scratch->worker[i] : &measured;
@@ -226,6 +230,25 @@ static clstm_sequence flow_of(void *flow, const clstm_batch *batch, ptrdiff_t in
     return (clstm_sequence){flow ? (real *)flow + index * batch->N * row : NULL, row, width};
 }
 
+/* The gradient of the output of each direction, from that of what the layer gives. */
+static void split_gradient(const struct shape *shape, const struct backward_scratch *scratch, const struct tape *tape,
+                           ptrdiff_t index, struct located dy, struct located dh[2]) {
+    for (ptrdiff_t d = 0; d < shape->D; d++) {
+        dh[d] = dy;
+        if (dy.base && !shape->merge) dh[d].base += d * shape->R;
+    }
+    if (!dy.base || !shape->merge || shape->merge == CLSTM_MERGE_SUM) return;
+    for (int d = 0; d < 2; d++)
+        dh[d] = at_packed(scratch->merged[shape->merge == CLSTM_MERGE_PRODUCT ? d : 0], shape->R, 0);
+    const struct input on_tape = tape_source(tape, shape, index + 1, (clstm_sequence){0});
+    struct merge merge = {.shape = shape,
+                          .plan = &tape->plan,
+                          .h = {on_tape.segment[0], on_tape.segment[1]},
+                          .y = dy,
+                          .dh = {dh[0], dh[1]}};
+    run_merge(&merge);
+}
+
 static void backward_stack(const struct shape *shape, struct backward_scratch *scratch, const struct tape *tape,
                            const clstm_weights *weights, clstm_sequence x, clstm_sequence dy, clstm_state dfinal,
                            clstm_sequence dx, clstm_state dinitial, const clstm_gradients *grads, ptrdiff_t bptt,
@@ -236,7 +259,9 @@ static void backward_stack(const struct shape *shape, struct backward_scratch *s
     for (ptrdiff_t l = shape->L - 1; l >= 0; l--) {
         struct backward_layer layer = {.shape = shape, .plan = plan, .worker = scratch->worker};
         if (reads_symbols(shape, l)) layer.dvectors = dx.data;
-        else layer.dx = l == 0 ? at_caller(dx) : at_packed(scratch->between[l & 1], D * R, 0);
+        else layer.dx = l == 0 ? at_caller(dx) : at_packed(scratch->between[l & 1], layer_width(shape, l), 0);
+        struct located dh[2];
+        split_gradient(shape, scratch, tape, l, upper, dh);
         clstm_weights own[2]; /* as they were multiplied */
         for (int d = 0; d < D; d++) {
             const ptrdiff_t index = l * D + d;
@@ -251,7 +276,7 @@ static void backward_stack(const struct shape *shape, struct backward_scratch *s
                 .split = 1,
                 .tape = tape_at(tape, index),
                 .input = tape_input(tape, shape, l, x),
-                .dy = upper,
+                .dy = dh[d],
                 .flow_h = at_caller(flow_of(flow.h, batch, index, R)),
                 .flow_c = at_caller(flow_of(flow.c, batch, index, H)),
                 .weights = &own[d],
@@ -271,7 +296,6 @@ static void backward_stack(const struct shape *shape, struct backward_scratch *s
                 .dnorm = scratch->dnorm[d],
                 .sums = {scratch->sums[d][0], scratch->sums[d][1], scratch->sums[d][2]},
             };
-            if (pass->dy.base) pass->dy.base += d * R;
             if (reads_symbols(shape, l)) {
                 pass->vectors = at_caller(x);
                 pass->by_symbol = scratch->by_symbol[d];
@@ -295,7 +319,7 @@ static void backward_stack(const struct shape *shape, struct backward_scratch *s
             add_weights(&layer.pass[d]); /* which uses dh as working memory */
         }
         if (reads_symbols(shape, l)) run_symbols(&layer);
-        if (layer.dx.base && mixes_input(shape, l)) mix_backward(&layer, scratch, l);
+        if (layer.dx.base && has_input_noise(shape, l)) mix_backward(&layer, scratch, l);
         upper = layer.dx;
     }
 }

@@ -9,11 +9,12 @@
 struct forward_scratch {
     struct plan plan;             /* inference only: a tape has its own */
     struct packed_cell packed[2]; /* by direction, for the widest layer */
-    real *mask[2], *dropped[2];   /* of recurrent dropout, [N, ld]; w_hh after weight drop */
+    real *mask[2], *dropped[2];   /* of recurrent dropout, [N, ld_h]; w_hh after weight drop */
     real **wide;                  /* [threads] masks of a row of input */
     real *table[2];               /* z of each symbol, by direction */
     struct slots ring[2];         /* inference only */
-    real *between[2];             /* inference only: outputs of the layer below, and of this one, [rows, D H] */
+    real *between[2];             /* inference only: outputs of the layer below, and of this one, [rows, F] */
+    real *other;                  /* inference only: of the second direction, [rows, R], where they are merged */
     struct pass_scratch *worker;  /* [threads] */
 };
 
@@ -34,8 +35,9 @@ static void forward_lay_out(struct forward_scratch *scratch, struct arena *arena
         scratch->ring[d].inner = has_second_stage(shape) ? arena_take(arena, state, sizeof(real)) : NULL;
         scratch->ring[d].c = shape->cell.has_c ? arena_take(arena, state, sizeof(real)) : NULL;
     }
-    const ptrdiff_t between = shape->L > 1 && ring ? times(plan->rows, shape->D * shape->R) : 0;
+    const ptrdiff_t between = shape->L > 1 && ring ? times(plan->rows, output_width(shape)) : 0;
     for (int i = 0; i < 2; i++) scratch->between[i] = arena_take(arena, between, sizeof(real));
+    scratch->other = arena_take(arena, shape->merge && ring ? times(plan->rows, shape->R) : 0, sizeof(real));
     const int threads = shape->blas ? 1 : shape->runtime->threads;
     scratch->wide = wide_lay_out(arena, shape, threads);
     scratch->worker = arena_take(arena, threads, sizeof *scratch->worker);
@@ -137,6 +139,32 @@ static void mix_forward(const struct shape *shape, const struct forward_scratch 
     run_mix(&mix, mix_threads(shape, &tape->plan, layer));
 }
 
+/* Where direction d of a layer writes what it gives, besides a tape: its place in y, or in what the layer above reads.
+ * Of two that are merged, the second has a place of its own; on a tape, both are merged from there. */
+static struct located output_of(const struct shape *shape, const struct forward_scratch *scratch, int with_tape,
+                                ptrdiff_t layer, ptrdiff_t d, clstm_sequence y) {
+    const int last = layer == shape->L - 1;
+    if (last ? !y.data || (with_tape && shape->merge) : with_tape) return (struct located){0};
+    if (d == 1 && shape->merge) return at_packed(scratch->other, shape->R, 0);
+    struct located output = last ? at_caller(y) : at_packed(scratch->between[(layer + 1) & 1], output_width(shape), 0);
+    output.base += d * shape->R;
+    return output;
+}
+
+/* What the directions of a layer have given becomes y, or what the layer above reads. That of a layer whose h stands on
+ * a tape is merged when it is read. */
+static void merge_forward(const struct forward_layer *layer, const struct tape *tape, ptrdiff_t index,
+                          clstm_sequence y) {
+    const struct shape *shape = layer->pass[0].shape;
+    const int last = index == shape->L - 1;
+    if (last ? !y.data : tape != NULL) return;
+    struct merge merge = {
+        .shape = shape, .plan = layer->pass[0].plan, .y = last ? at_caller(y) : layer->pass[0].output};
+    const struct input on_tape = tape ? tape_source(tape, shape, index + 1, (clstm_sequence){0}) : (struct input){0};
+    for (int d = 0; d < 2; d++) merge.h[d] = tape ? on_tape.segment[d] : layer->pass[d].output;
+    run_merge(&merge);
+}
+
 /* tape NULL: inference. */
 static void forward_stack(const struct shape *shape, struct forward_scratch *scratch, const struct tape *tape,
                           const struct plan *plan, const clstm_weights *weights, clstm_sequence x, clstm_state initial,
@@ -144,7 +172,6 @@ static void forward_stack(const struct shape *shape, struct forward_scratch *scr
     const ptrdiff_t D = shape->D, H = shape->H, R = shape->R, N = plan->N;
     for (ptrdiff_t l = 0; l < shape->L; l++) {
         struct forward_layer layer = {.worker = scratch->worker, .scratch = scratch};
-        const int last = l == shape->L - 1;
         for (int d = 0; d < D; d++) {
             const ptrdiff_t index = l * D + d;
             struct pass *pass = &layer.pass[d];
@@ -170,17 +197,17 @@ static void forward_stack(const struct shape *shape, struct forward_scratch *scr
                 pass->input = tape_input(tape, shape, l, x);
             } else {
                 pass->input = (struct input){.segments = 1, .width = {layer_width(shape, l)}};
-                pass->input.segment[0] = l == 0 ? at_caller(x) : at_packed(scratch->between[l & 1], D * R, 0);
+                pass->input.segment[0] =
+                    l == 0 ? at_caller(x) : at_packed(scratch->between[l & 1], layer_width(shape, l), 0);
             }
-            if (last) pass->output = at_caller(y);
-            else if (!tape) pass->output = at_packed(scratch->between[(l + 1) & 1], D * R, 0);
-            if (pass->output.base) pass->output.base += d * R;
+            pass->output = output_of(shape, scratch, tape != NULL, l, d, y);
             read_state(pass->slots.h, state_at(initial.h, N, index, R), plan, R);
             read_state(pass->slots.c, state_at(initial.c, N, index, H), plan, H);
             if (shape->cell.form.mask) start_mask(pass, scratch->mask[d]);
         }
         if (tape && mixes_input(shape, l)) mix_forward(shape, scratch, tape, l, x);
         run_layer(&layer, shape, plan, l);
+        if (shape->merge) merge_forward(&layer, tape, l, y);
         for (int d = 0; d < D; d++)
             write_final(&layer.pass[d], state_at(final.h, N, l * D + d, R), state_at(final.c, N, l * D + d, H));
     }
