@@ -29,15 +29,15 @@ static const clstm_stack variants[] = {
     {.cell = CLSTM_LSTM, .no_forget = 1, .candidate_activation = CLSTM_CENTERED_SIGMOID_2},
     {.cell = CLSTM_GRU, .clip = 2, .gate_activation = CLSTM_HARD_SIGMOID_FIFTH, .candidate_activation = CLSTM_IDENTITY},
     {.cell = CLSTM_RNN, .clip = 3, .candidate_activation = CLSTM_RELU},
-    {.cell = CLSTM_GRU, .reset_before = 1},
-    {.cell = CLSTM_LSTM, .projection_size = 9, .peephole = 1},
+    {.cell = CLSTM_GRU, .reset_before = 1, .merge = CLSTM_MERGE_MEAN},
+    {.cell = CLSTM_LSTM, .projection_size = 9, .peephole = 1, .merge = CLSTM_MERGE_SUM},
     {.cell = CLSTM_LSTM, .layer_norm = 1, .coupled = 1},
-    {.cell = CLSTM_LSTM, .layer_norm = 1, .projection_size = 5, .peephole = 1, .cell_clip = 1.5},
+    {.cell = CLSTM_LSTM, .layer_norm = 1, .projection_size = 5, .cell_clip = 1.5, .merge = CLSTM_MERGE_PRODUCT},
 };
 enum { VARIANTS = sizeof variants / sizeof *variants };
 static const char *const variant_names[VARIANTS] = {
-    "lstm",        "gru",  "rnn",          "lstm peephole", "coupled",    "no forget",
-    "gru, others", "relu", "reset before", "projection",    "layer norm", "layer norm and projection"};
+    "lstm",        "gru",  "rnn",                "lstm peephole",   "coupled",    "no forget",
+    "gru, others", "relu", "reset before, mean", "projection, sum", "layer norm", "layer norm, projection, product"};
 
 /* Everything a case reads. x and dy have gaps between their rows; beyond lengths they are NaN. */
 struct inputs {
@@ -84,8 +84,12 @@ static ptrdiff_t size_of_h(const clstm_stack *stack) {
     return stack->projection_size ? stack->projection_size : stack->hidden_size;
 }
 
+static ptrdiff_t output_size(const clstm_stack *stack) {
+    return (stack->merge ? 1 : stack->directions) * size_of_h(stack);
+}
+
 static ptrdiff_t input_size(const clstm_stack *stack, ptrdiff_t index) {
-    return index < stack->directions ? stack->input_size : stack->directions * size_of_h(stack);
+    return index < stack->directions ? stack->input_size : output_size(stack);
 }
 
 static int gates_of(const clstm_stack *stack) {
@@ -155,7 +159,7 @@ static struct inputs make_inputs(const struct dimensions *d, int variant, clstm_
     const clstm_batch of_x = batch_of_x(&in);
     in.x = random_sequence(dtype, &of_x, d->I);
     in.size_h = size_of_h(&in.stack);
-    in.dy = random_sequence(dtype, &in.batch, d->D * in.size_h);
+    in.dy = random_sequence(dtype, &in.batch, output_size(&in.stack));
     in.state_h = d->L * d->D * d->N * in.size_h, in.state_c = d->L * d->D * d->N * d->H;
     in.usual = variant == 0;
     in.initial = (clstm_state){random_buffer(dtype, in.state_h, 1), random_buffer(dtype, in.state_c, 1)};
@@ -182,7 +186,7 @@ static struct results make_results(const struct inputs *in) {
     const ptrdiff_t NT = in->batch.N * in->batch.T, D = in->stack.directions;
     const ptrdiff_t c = in->stack.cell == CLSTM_LSTM ? in->state_c : 0;
     struct results out = {0};
-    add_result(&out, dtype, NT * D * in->size_h, NAN);
+    add_result(&out, dtype, NT * output_size(&in->stack), NAN);
     add_result(&out, dtype, in->state_h, NAN);
     add_result(&out, dtype, c, NAN);
     add_result(&out, dtype, batch_of_x(in).N * batch_of_x(in).T * in->stack.input_size, NAN);
@@ -196,7 +200,7 @@ static struct results make_results(const struct inputs *in) {
 }
 
 static clstm_sequence y_of(const struct inputs *in, const struct results *out) {
-    return dense_sequence(out->data[Y], in->batch.T, in->stack.directions * in->size_h);
+    return dense_sequence(out->data[Y], in->batch.T, output_size(&in->stack));
 }
 
 static clstm_state final_of(const struct results *out) { return (clstm_state){out->data[H_FINAL], out->data[C_FINAL]}; }
@@ -301,7 +305,7 @@ static double loss(const clstm_runtime *runtime, const struct inputs *in) {
                       buffer(bytes.infer));
     double sum = dot(in->dfinal.h, out.data[H_FINAL], in->state_h);
     if (in->stack.cell == CLSTM_LSTM) sum += dot(in->dfinal.c, out.data[C_FINAL], in->state_c);
-    const ptrdiff_t features = in->stack.directions * in->size_h;
+    const ptrdiff_t features = output_size(&in->stack);
     for (ptrdiff_t n = 0; n < in->batch.N; n++)
         for (ptrdiff_t t = 0; t < length_of(&in->batch, n); t++)
             sum += dot((const double *)in->dy.data + n * in->dy.stride_n + t * in->dy.stride_t,
@@ -538,6 +542,9 @@ static void check_statuses(void) {
     in.stack.cell = CLSTM_LSTM;
     EXPECT(in.stack.go_backwards, in.stack.directions == 2, CLSTM_BAD_OPTION);
     EXPECT(runtime.backend, (clstm_backend)9, CLSTM_BAD_OPTION);
+    EXPECT(in.stack.merge, CLSTM_MERGE_COUNT, CLSTM_BAD_OPTION);
+    in.stack.directions = 1;
+    EXPECT(in.stack.merge, CLSTM_MERGE_MEAN, CLSTM_BAD_OPTION);
     const clstm_status directions = (in.stack.directions = 3, status_of(&in, &runtime));
     CHECK(directions == CLSTM_BAD_SIZE || directions == CLSTM_BAD_OPTION, "directions = 3 gives %d", directions);
     buffers_free();
@@ -579,11 +586,17 @@ static void check_all(const struct dimensions *d, int variant, clstm_dtype dtype
     group(name);
 }
 
+/* The plain LSTM with all sizes, the others with one; merges where there are two directions. */
+static int is_run(int dimensions, int variant) {
+    if (variants[variant].merge) return all_dimensions[dimensions].D == 2 && (dimensions + variant) % 3 == 0;
+    return variant == 0 || dimensions == variant;
+}
+
 int main(void) {
     for (int i = 0; i < DIMENSIONS; i++)
         for (int variant = 0; variant < VARIANTS; variant++)
             for (int dtype = CLSTM_F32; dtype <= CLSTM_F64; dtype++)
-                if (variant == 0 || i == variant) check_all(&all_dimensions[i], variant, (clstm_dtype)dtype);
+                if (is_run(i, variant)) check_all(&all_dimensions[i], variant, (clstm_dtype)dtype);
     check_statuses();
     check_wrong_symbol();
     CHECK(!gemm_refused, "a gemm was called with sizes that a BLAS refuses");
