@@ -9,6 +9,7 @@ Arrays are batch-first, (N, T, F): sequences, steps, features.
 """
 
 from . import init
+from .attention_pool import AttentionPool
 from .cells import GRUCell, LSTMCell, RNNCell
 from .config import get_num_threads, set_backend, set_num_threads, show_config
 from .dense import Dense
@@ -37,6 +38,7 @@ __all__ = [
     "SGD",
     "Adam",
     "AdamW",
+    "AttentionPool",
     "Dense",
     "Embedding",
     "Ensemble",

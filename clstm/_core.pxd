@@ -243,6 +243,13 @@ cdef extern from "clstm.h" nogil:
     clstm_status clstm_pool_backward(clstm_dtype dtype, clstm_pool mode, const clstm_batch *batch, ptrdiff_t features,
                                      ptrdiff_t split, clstm_sequence x, const void *dy, clstm_sequence dx)
 
+    clstm_status clstm_attention_forward(const clstm_runtime *runtime, clstm_dtype dtype, const clstm_batch *batch,
+                                         ptrdiff_t features, const void *scores, clstm_sequence x, void *weights,
+                                         void *y)
+    clstm_status clstm_attention_backward(const clstm_runtime *runtime, clstm_dtype dtype, const clstm_batch *batch,
+                                          ptrdiff_t features, const void *weights, clstm_sequence x, const void *dy,
+                                          void *dscores, clstm_sequence dx)
+
     clstm_status clstm_mse(const clstm_runtime *runtime, clstm_dtype dtype, const clstm_batch *batch,
                            ptrdiff_t features, const void *prediction, const void *target, double *loss,
                            void *gradient)

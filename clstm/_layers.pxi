@@ -104,3 +104,37 @@ def pool_backward(str mode, Py_ssize_t split, x, lengths, dy, dx):
     with nogil:
         status = clstm_pool_backward(dtype_of(kind), mode_, &batch, features, split, x_, dy_, dx_)
     check(status)
+
+
+def attention_forward(scores, x, lengths, weights, y):
+    """weights (N, T) = softmax of the scores over the steps of each row; y (N, F) = sum over t of weights x"""
+    cdef Kind kind = kind_of(x)
+    cdef clstm_runtime runtime = current()
+    cdef clstm_batch batch = batch_of(x.shape[0], x.shape[1], lengths)
+    cdef Py_ssize_t features = x.shape[2]
+    cdef clstm_sequence x_ = sequence(x, "x", kind, batch, features)
+    cdef const void *scores_ = block(scores, "scores", kind, batch.N * batch.T)
+    cdef void *weights_ = block(weights, "weights", kind, batch.N * batch.T, True)
+    cdef void *y_ = block(y, "y", kind, batch.N * features, True)
+    cdef clstm_status status
+    with nogil:
+        status = clstm_attention_forward(&runtime, dtype_of(kind), &batch, features, scores_, x_, weights_, y_)
+    check(status)
+
+
+def attention_backward(weights, x, lengths, dy, dscores, dx):
+    """Writes dscores (N, T), and dx (N, T, F) or None, which is what comes through y alone."""
+    cdef Kind kind = kind_of(x)
+    cdef clstm_runtime runtime = current()
+    cdef clstm_batch batch = batch_of(x.shape[0], x.shape[1], lengths)
+    cdef Py_ssize_t features = x.shape[2]
+    cdef clstm_sequence x_ = sequence(x, "x", kind, batch, features)
+    cdef clstm_sequence dx_ = sequence(dx, "dx", kind, batch, features, True)
+    cdef const void *weights_ = block(weights, "weights", kind, batch.N * batch.T)
+    cdef const void *dy_ = block(dy, "dy", kind, batch.N * features)
+    cdef void *dscores_ = block(dscores, "dscores", kind, batch.N * batch.T, True)
+    cdef clstm_status status
+    with nogil:
+        status = clstm_attention_backward(
+            &runtime, dtype_of(kind), &batch, features, weights_, x_, dy_, dscores_, dx_)
+    check(status)

@@ -375,6 +375,15 @@ clstm_status clstm_pool_forward(clstm_dtype dtype, clstm_pool mode, const clstm_
 clstm_status clstm_pool_backward(clstm_dtype dtype, clstm_pool mode, const clstm_batch *batch, ptrdiff_t features,
                                  ptrdiff_t split, clstm_sequence x, const void *dy, clstm_sequence dx);
 
+/* The weighted mean of a sequence, as attention makes it: y[n] = sum over t of a[n,t] x[n,t], a[n] = softmax of scores[n]
+ * over the steps of row n. scores, weights (which are a) [N,T] and y [N,F] contiguous; a row of length 0 gives zeros. */
+clstm_status clstm_attention_forward(const clstm_runtime *runtime, clstm_dtype dtype, const clstm_batch *batch,
+                                     ptrdiff_t features, const void *scores, clstm_sequence x, void *weights, void *y);
+/* dscores [N,T], and dx [N,T,F] strided or data NULL: both overwritten, zeros beyond lengths. */
+clstm_status clstm_attention_backward(const clstm_runtime *runtime, clstm_dtype dtype, const clstm_batch *batch,
+                                      ptrdiff_t features, const void *weights, clstm_sequence x, const void *dy,
+                                      void *dscores, clstm_sequence dx);
+
 /* ---- losses ---------------------------------------------------------------------------------------------------- */
 
 /* Losses are means over all valid elements (steps beyond lengths do not count; a batch with no valid step has loss

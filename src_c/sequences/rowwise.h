@@ -20,6 +20,15 @@ struct rowwise {
      * untouched. A NaN counts as greater than any number. */
     void (*greatest_backward)(ptrdiff_t n, ptrdiff_t steps, const void *x, ptrdiff_t stride, const void *dy, void *dx,
                               ptrdiff_t dx_stride);
+    /* y = exp(x - the greatest x) / their sum, n numbers; y may be x. */
+    void (*softmax)(clstm_isa isa, ptrdiff_t n, const void *x, void *y);
+    /* y = sum over the steps of a[t] x[t], summed in double. */
+    void (*weighted)(ptrdiff_t n, ptrdiff_t steps, const void *a, const void *x, ptrdiff_t stride, void *y);
+    /* With a[t] = softmax of s: ds[t] = a[t] (dy . x[t] - sum over u of a[u] (dy . x[u])). */
+    void (*weighted_backward)(ptrdiff_t n, ptrdiff_t steps, const void *a, const void *x, ptrdiff_t stride,
+                              const void *dy, void *ds);
+    /* y = factor x, of the element that `factor` points to. */
+    void (*multiply)(ptrdiff_t n, const void *factor, const void *x, void *y);
 };
 
 extern const struct rowwise clstm_rowwise_f32, clstm_rowwise_f64;
