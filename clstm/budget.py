@@ -48,9 +48,10 @@ def parts_of(layer: Any) -> list[list[Part]]:
     if not layer.bidirectional:
         states, features = slice(0, L), slice(0, R)
         return [[Part(core, slice(None), slice(None), states, features, layer.go_backwards, 0)]]
-    arrays, start, levels = len(layer._shapes) // layer._states, 0, []
+    learned = layer.learned_state * len(layer._kind.states)  # behind those that the core knows
+    arrays, start, levels = len(layer._shapes) // layer._states - learned, 0, []
     for k in range(L):
-        description = {**core.description, "input_size": 2 * R if k else layer.input_size, "num_layers": 1}
+        description = {**core.description, "input_size": 2 * R if k else layer.input_size, "num_layers": 1, "behind": 0}
         level = []
         for d in range(2):
             own = _core.Stack({**description, "directions": 1, "go_backwards": d == 1})
@@ -87,7 +88,7 @@ class Call(NamedTuple):
         levels, layer, longest = parts_of(self.layer), self.layer, self.longest
         number = layer.dtype.itemsize
         state = sum(_arrays.count_of(shape) for shape in layer._state_shapes(layer._states, self.N)) * number
-        between = (len(levels) - 1) * self.N * self.T * layer.output_size * number
+        between = (len(levels) - 1) * self.N * self.T * layer._width * number
         least = None
         for count in range(2, longest + 1):
             borders = between + (count - 1 + self.with_state) * state

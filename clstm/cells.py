@@ -8,7 +8,7 @@ import numpy as np
 
 from . import _arrays
 from .gru import GRU
-from .layer import Tape, look
+from .layer import look
 from .lstm import LSTM
 from .recurrent import _Recurrent
 from .rnn import RNN
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike
 
     from .init import _Init
+    from .layer import Tape
     from .noise import Noise
 
     _StateLike = tuple[ArrayLike, ArrayLike] | ArrayLike
@@ -46,7 +47,10 @@ class RecurrentCell(_Recurrent):
         """x (N, 1, I), (h, c) and no lengths as the core takes them."""
         x = _arrays.steps("x", x, self.dtype, self.input_size, axes="N")
         _arrays.absent("lengths", lengths, "x has no time axis")
-        return x[:, None], self._members("state", state, x.shape[0]), None
+        return x[:, None], self._given_state(state, x.shape[0]), None
+
+    def _lead(self, N):
+        return (N,)
 
     def __call__(
         self,
@@ -65,7 +69,7 @@ class RecurrentCell(_Recurrent):
         ----------
         x : array_like, (N, I)
         state : (h, c) or h, each array_like (N, H), optional
-            None is zeros.
+            None is zeros, or what the cell has learned (`learned_state`).
         lengths : None
             There is no time axis; the argument is part of the protocol.
         out : (h, c) or h, each ndarray (N, H), optional
@@ -78,7 +82,7 @@ class RecurrentCell(_Recurrent):
         state : (h, c) or h, each ndarray (N, H)
             `out`, or new arrays.
         """
-        if lengths is None:
+        if lengths is None and (state is not None or not self.learned_state):
             after = self._core.step(self._flat, x, state, out)
             if after is not None:
                 return after
@@ -89,7 +93,7 @@ class RecurrentCell(_Recurrent):
         x = _arrays.steps("x", x, self.dtype, self.input_size, axes="N")
         _arrays.absent("lengths", lengths, "x has no time axis")
         shapes = self._state_shapes(x.shape[0])
-        state = self._members("state", state, x.shape[0])
+        state = self._given_state(state, x.shape[0])
         state = state if len(shapes) == 2 else state[0]
         if out is None:
             return self._core.step(self._flat, x, state, None)
@@ -137,8 +141,8 @@ class RecurrentCell(_Recurrent):
         tape : Tape
         """
         checked = self._checked(x, state, lengths)
-        y, h, c, core_tape = self._run(checked, True, self._noise(noise, checked[0].shape[0]))
-        return y[:, 0], self._state(h[0], None if c is None else c[0]), Tape(self, (checked[0], core_tape))
+        y, h, c, tape = self._forward(checked, state is None, noise)
+        return y[:, 0], self._state(h[0], None if c is None else c[0]), tape
 
     def backward(
         self,
@@ -171,7 +175,7 @@ class RecurrentCell(_Recurrent):
         grads : dict of ndarray
         """
         saved = look(tape, self)
-        N = saved[0].shape[0]
+        N = saved.x.shape[0]
         if dy is not None:
             dy = _arrays.of_shape("dy", dy, self.dtype, (N, self.output_size))[:, None]
         elif dstate is None:
@@ -197,6 +201,8 @@ class LSTMCell(RecurrentCell):
         As in `LSTM`.
     input_dropout, recurrent_dropout, weight_drop, zoneout_h, zoneout_c, input_noise
         As in `LSTM`; they are at work in `forward` alone.
+    learned_state : bool, default False
+        As in `LSTM`: ``h0`` (H,), and ``c0`` (H,) of an `LSTMCell`, are the state where none is given.
     init : str, dict or function, default "keras"
         How parameters start, as in `LSTM`.
     dtype : str or dtype, default "float32"
@@ -245,6 +251,7 @@ class LSTMCell(RecurrentCell):
         zoneout_h: float = 0.0,
         zoneout_c: float = 0.0,
         input_noise: float = 0.0,
+        learned_state: bool = False,
         init: _Init = "keras",
         dtype: DTypeLike = "float32",
         rng: int | np.random.Generator | None = None,
@@ -265,6 +272,8 @@ class GRUCell(RecurrentCell):
         As in `GRU`.
     input_dropout, recurrent_dropout, weight_drop, zoneout_h, input_noise
         As in `GRU`; they are at work in `forward` alone.
+    learned_state : bool, default False
+        As in `LSTM`: ``h0`` (H,), and ``c0`` (H,) of an `LSTMCell`, are the state where none is given.
     init : str, dict or function, default "keras"
         How parameters start, as in `GRU`.
     dtype : str or dtype, default "float32"
@@ -306,6 +315,7 @@ class GRUCell(RecurrentCell):
         weight_drop: float = 0.0,
         zoneout_h: float = 0.0,
         input_noise: float = 0.0,
+        learned_state: bool = False,
         init: _Init = "keras",
         dtype: DTypeLike = "float32",
         rng: int | np.random.Generator | None = None,
@@ -327,6 +337,8 @@ class RNNCell(RecurrentCell):
         As in `RNN`.
     input_dropout, recurrent_dropout, weight_drop, zoneout_h, input_noise
         As in `RNN`; they are at work in `forward` alone.
+    learned_state : bool, default False
+        As in `LSTM`: ``h0`` (H,), and ``c0`` (H,) of an `LSTMCell`, are the state where none is given.
     init : str, dict or function, default "keras"
         How parameters start, as in `RNN`.
     dtype : str or dtype, default "float32"
@@ -362,6 +374,7 @@ class RNNCell(RecurrentCell):
         weight_drop: float = 0.0,
         zoneout_h: float = 0.0,
         input_noise: float = 0.0,
+        learned_state: bool = False,
         init: _Init = "keras",
         dtype: DTypeLike = "float32",
         rng: int | np.random.Generator | None = None,

@@ -33,15 +33,16 @@ def run(layer: Any, checked: tuple, noise: tuple | None, memory: Any) -> tuple:
     """`_run` of a recurrent layer in training, within a budget in bytes, or None for the usual tape."""
     x, state, lengths = checked
     if memory is not None:
+        if layer.merge != "concat":
+            raise _arrays.wrong(ValueError, "memory", f"None, because of merge={layer.merge!r}", memory)
         with_state = any(member is not None for member in state)
         call = Call(layer, *x.shape[:2], lengths, noise, with_state)
         count = call.chunks(_arrays.size("memory", memory))
         if count > 1:
-            y = np.empty((call.N, call.T, layer.output_size), layer.dtype)
-            final = layer._new_state(call.N)
+            y, final = layer._output.room(layer, call.N, call.T), layer._new_state(call.N)
             found = Checkpoints(call, x, count)
             found.forward(state, y, final)
-            return y, *final, found
+            return layer._output.of(layer, y, *final), *final, found
     return layer._run(checked, True, noise)
 
 
@@ -70,16 +71,18 @@ class Checkpoints:
 
     # Forward
 
-    def forward(self, state: tuple, y: np.ndarray, final: tuple) -> None:
-        """Writes y and the final state."""
+    def forward(self, state: tuple, y: np.ndarray | None, final: tuple) -> None:
+        """Writes y, if it is wanted, and the final state."""
+        width = self.layer._width
         for level in self.levels:
             top = level is self.levels[-1]
-            x, to = self.inputs[-1], y if top else np.empty_like(y)
+            x, to = self.inputs[-1], y if top else np.empty((*self.inputs[0].shape[:2], width), self.layer.dtype)
             for part in level:
                 self._forward_part(part, x, state, to, final, keep=top and part is level[-1])
             if not top:
                 self.inputs.append(to)
-        y[:, self.longest :] = 0
+        if y is not None:
+            y[:, self.longest :] = 0
 
     def _forward_part(self, part, x, state, y, final, keep):
         before = tuple(None if member is None else member[part.states].copy() for member in state)

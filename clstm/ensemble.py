@@ -44,13 +44,16 @@ class Ensemble(Network):
     def _follow(self):
         """All members fit the first; what it is, the ensemble is."""
         first = self.layers[0]
-        for name in ("input_size", "output_size", "axes", "removes_time", "takes_indices", *DIRECTIONS):
+        for name in ("input_size", "output_size", "axes", "removes_time", "takes_indices"):
             for k, layer in enumerate(self.layers):
                 expected, got = getattr(first, name), getattr(layer, name)
                 if got != expected:
                     raise _arrays.wrong(ValueError, f"layers[{k}].{name}", f"{expected!r} as layers[0] has", repr(got))
-            if name not in DIRECTIONS:  # which are properties of networks
-                setattr(self, name, getattr(first, name))
+            setattr(self, name, getattr(first, name))
+        for k, layer in enumerate(self.layers):
+            if any(layer._share_after(share) != first._share_after(share) for share in (0, 0.5, 1)):
+                expected = "a layer whose directions stand in y as those of layers[0] do"
+                raise _arrays.wrong(ValueError, f"layers[{k}]", expected, layer)
 
     @property
     def bidirectional(self):
@@ -65,6 +68,14 @@ class Ensemble(Network):
     def _reverse_share(self, target):
         outer = self._network()
         return 0 if outer is None else outer._reverse_share(self)
+
+    def _share_after(self, share):
+        return self.layers[0]._share_after(share)
+
+    def _check_share(self, share):
+        for k, layer in enumerate(self.layers):
+            with _in_layer(k, layer):
+                layer._check_share(share)
 
     def infer(
         self, x: ArrayLike, state: list[Any] | None = None, lengths: ArrayLike | None = None
@@ -109,9 +120,6 @@ class Ensemble(Network):
                 part, dstate[k], _ = backward(k)(tapes[k], dy, dstate[k], own, **self._options_back(k, need_dx, bptt))
             parts.append(part)
         return (None if parts[0] is None else sum(parts[1:], parts[0])), dstate, grads
-
-
-DIRECTIONS = ("bidirectional", "go_backwards")
 
 
 def mean_of(arrays):

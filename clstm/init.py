@@ -107,9 +107,14 @@ RULES: dict[str, _Rule] = {"glorot_uniform": glorot_uniform, "orthogonal": ortho
 # 2015. PyTorch: everything uniform in +-1 / sqrt(H), whose limit is known to the layer only.
 GAINS: dict[str, Any] = {"gain_ih": 1.0, "gain_hh": 1.0, "gain_c": 1.0, "bias_c": 0.0}  # Ba, Kiros and Hinton 2016
 SCHEMES: dict[str, dict[str, Any]] = {
-    "keras": {"weight_ih": "glorot_uniform", "weight_hh": "orthogonal", "bias.f": 1.0, "weight_hr": "glorot_uniform"}
-    | GAINS,
-    "pytorch": GAINS,
+    "keras": {
+        "weight_ih": "glorot_uniform",
+        "weight_hh": "orthogonal",
+        "weight_hr": "glorot_uniform",
+        "bias.f": 1.0,
+        **GAINS,
+    },
+    "pytorch": {"h0": "zeros", "c0": "zeros", **GAINS},
 }
 
 

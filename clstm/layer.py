@@ -271,6 +271,20 @@ class Layer:
         """Runs the layer and returns y."""
         return self.infer(x, state, lengths)[0]
 
+    # The place in a network
+
+    def _share_after(self, share):
+        """Of what the layer gives, the share that was computed backward in time: 0, 1/2 or 1, or MIXED, if that of
+        what it takes is `share`."""
+        if self.removes_time:
+            return 0
+        if self.bidirectional is None:
+            return share
+        return 1 if self.go_backwards else 0.5 if self.bidirectional else 0
+
+    def _check_share(self, share):
+        """Raises if the layer cannot take what is so composed."""
+
     # Parameters
 
     def parameters(self) -> dict[str, np.ndarray]:
@@ -404,6 +418,9 @@ class Layer:
 
     def _join(self, network):
         self._owner = weakref.ref(network)
+
+
+MIXED = None  # every feature comes from both directions, see `Layer._share_after`
 
 
 class _RandomStart:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from . import _arrays, noise
+from . import _arrays, noise, outputs
 from .recurrent import Kind, RecurrentLayer
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ KIND = Kind(
         "output_activation": _arrays.activation,
         "go_backwards": _arrays.flag,
         **noise.OPTIONS,
+        **outputs.OPTIONS,
         "zoneout_c": _arrays.rate,
     },
     gates=gates_of,
@@ -134,6 +135,16 @@ class LSTM(RecurrentLayer):
         in inference.
     input_noise : float, default 0
         Standard deviation of what is added to x.
+    merge : str, default "concat"
+        How the two directions of each layer are put together, for the layer above and for y: "concat", side by side;
+        "sum", "mean" or "product" of the two, which have H features. Only with `bidirectional`.
+    output : str, default "h"
+        What y is: "h", the hidden states of the last layer at all steps; "last", its final ones, (N, D*H), or (N, H) if
+        merged: those after the last valid step of each row, for the reverse direction step 0; "state", the final h of
+        all layers and directions, and then their c if there are any, side by side. See docs/explanation/outputs.md.
+    learned_state : bool, default False
+        Whether the state that a row starts from where none is given is a parameter, instead of zero: ``h0_l{k}`` and ``c0_l{k}`` (H,),
+        for each layer and direction. They start at zero, and stand behind all other parameters.
     init : str, dict or function, default "keras"
         How parameters start, see `clstm.init`: "keras", "pytorch" (everything uniform in +-1/sqrt(H)), a dict of
         rules by parameter and gate that go over those of a scheme (its key "like"; "keras"), as in ``{"bias.f":
@@ -146,7 +157,7 @@ class LSTM(RecurrentLayer):
     Attributes
     ----------
     input_size, hidden_size, num_layers, output_size : int
-        output_size is D*H.
+        output_size is D*H, but for `merge` and `output`.
     bidirectional, bias : bool
     dtype : numpy.dtype
 
@@ -211,6 +222,9 @@ class LSTM(RecurrentLayer):
         zoneout_h: float = 0.0,
         zoneout_c: float = 0.0,
         input_noise: float = 0.0,
+        merge: str = "concat",
+        output: str = "h",
+        learned_state: bool = False,
         init: _Init = "keras",
         dtype: DTypeLike = "float32",
         rng: int | np.random.Generator | None = None,

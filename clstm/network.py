@@ -73,6 +73,7 @@ class Network(Layer):
             for k, layer in enumerate(self.layers):
                 self._check_free(k, layer)
             self._follow()
+            self._check_share(0)
             super().__init__(self._common_dtype())
             self._adopt()
 
@@ -213,18 +214,26 @@ class Network(Layer):
         return self._reverse_share(None) == 1
 
     def _reverse_share(self, target):
-        """Of what a layer takes, the share (0, 1/2 or 1) that was computed backward in time; for None, of what the
+        """Of what a layer takes, the share (0, 1/2, 1 or MIXED) that was computed backward in time; for None, of what the
         network gives."""
         outer = self._network()
         share = 0 if outer is None else outer._reverse_share(self)
         for layer in self.layers:
             if layer is target:
                 break
-            if layer.removes_time:
-                share = 0
-            elif layer.bidirectional is not None:
-                share = 1 if layer.go_backwards else 0.5 if layer.bidirectional else 0
+            share = layer._share_after(share)
         return share
+
+    def _share_after(self, share):
+        for layer in self.layers:
+            share = layer._share_after(share)
+        return share
+
+    def _check_share(self, share):
+        for k, layer in enumerate(self.layers):
+            with _in_layer(k, layer):
+                layer._check_share(share)
+            share = layer._share_after(share)
 
     # Running
 

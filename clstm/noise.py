@@ -142,7 +142,7 @@ def masks_of(layer: Any, N: int, T: int, noise: Noise) -> dict[str, Any]:
     if options["input_noise"]:
         found["added"] = drawn.each("added", 0, layer.input_size)
     if options["input_dropout"] or options["dropout"]:
-        widths = [layer.input_size] + [layer.output_size] * (layer.num_layers - 1)
+        widths = [layer.input_size] + [layer._width] * (layer.num_layers - 1)
         found["input"] = [drawn.input(k, n, options) for k, n in enumerate(widths)]
     G = len(layer._kind.gates(options))
     draws = {

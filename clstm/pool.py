@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _arrays, _core
-from .layer import Layer, Tape, look
+from .layer import MIXED, Layer, Tape, look
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -24,7 +24,9 @@ class Pool(Layer):
         "last": the features at the last valid step. "mean", "max": over the valid steps.
     bidirectional : bool, optional
         For "last", whether the second half of the features comes from a reverse direction, which ends at step 0; they
-        are taken there then. None: as the layer before says, in a `Network`; False where there is none.
+        are taken there then. None: as the layer before says, in a `Network`; False where there is none. After a layer
+        whose directions are merged, None is refused: no step has what both of them end with. Let that layer have
+        ``output="last"``, and no pool.
 
     Notes
     -----
@@ -48,6 +50,13 @@ class Pool(Layer):
     _positional = ("mode",)
 
     def __init__(self, mode: Literal["last", "mean", "max"], *, bidirectional: bool | None = None) -> None:
+        if mode == "attention":
+            raise _arrays.wrong(
+                ValueError,
+                "mode",
+                f"one of {', '.join(map(repr, _core.POOLS))} (AttentionPool is a layer of its own)",
+                repr(mode),
+            )
         self.mode = _arrays.choice("mode", mode, _core.POOLS)
         self.bidirectional = None if bidirectional is None else _arrays.flag("bidirectional", bidirectional)
         super().__init__()
@@ -60,6 +69,13 @@ class Pool(Layer):
     def parameter_shapes(mode, *, bidirectional=None):
         """None."""
         return iter(())
+
+    def _check_share(self, share):
+        if self.mode == "last" and self.bidirectional is None and share is MIXED:
+            expected = (
+                '"mean" or "max" after a layer with merge (its output="last" merges what each direction ends with)'
+            )
+            raise _arrays.wrong(ValueError, "mode", expected, '"last"')
 
     def _split(self, features):
         """The first feature of the reverse direction."""

@@ -13,9 +13,10 @@ import numpy as np
 from . import _arrays, _core, checkpoints, init
 from .embedding import Vectors
 from .gradient_flow import GradientFlow, norms_of
-from .layer import Tape, _DrawnLayer, look
+from .layer import MIXED, Tape, _DrawnLayer, look
 from .noise import OPTIONS as NOISE_OPTIONS
 from .noise import SILENCE, Noise, masks_of, noise_of
+from .outputs import OUTPUTS, refuse_merge
 from .stream import Stream
 from .trace import Trace
 
@@ -40,6 +41,15 @@ class Kind(NamedTuple):
     core: Callable[[dict[str, Any]], dict[str, Any]]  # the options as the core names them
 
 
+class Saved(NamedTuple):
+    """What forward keeps for backward."""
+
+    x: Any
+    core_tape: Any
+    from_start: bool  # no state was given
+    of_output: np.ndarray | None  # see `outputs.Output.saved`
+
+
 class _Recurrent(_DrawnLayer):
     """What sequences and cells share: a cell is a sequence of one step."""
 
@@ -61,11 +71,14 @@ class _Recurrent(_DrawnLayer):
         vars(self).update(self._options)
         if self.bidirectional and self.go_backwards:
             raise _arrays.wrong(ValueError, "go_backwards", "False, because bidirectional=True goes both ways", True)
+        refuse_merge(self._options, self.bidirectional)
         self.dtype = _arrays.dtype(arguments["dtype"])
         self._directions = 2 if self.bidirectional else 1
         self._states = self.num_layers * self._directions
         self._size_h = size_of_h(self.hidden_size, self._options)
-        self.output_size = self._directions * self._size_h
+        self._width = width_of(self._size_h, self.bidirectional, self._options)  # of the output of a layer
+        self._output = OUTPUTS[self.output]
+        self.output_size, self.removes_time = self._output.size(self), self._output.removes_time
         names = dict.fromkeys(init.base_of(name) for name, _ in self._named_shapes())
         self._init = init.checked(arguments["init"], tuple(names), self._kind.gates(self._options))
         super().__init__(self.dtype, arguments["rng"])
@@ -78,7 +91,9 @@ class _Recurrent(_DrawnLayer):
             "directions": self._directions,
             "bias": self.bias,
         }
-        shared = {name: self._options[name] for name in ("go_backwards", *NOISE_OPTIONS)}
+        shared = {name: self._options[name] for name in ("go_backwards", "merge", *NOISE_OPTIONS)}
+        learned = sum(shape[-1] for shape in self._state_shapes()) * self.learned_state
+        shared["behind"] = self._states * learned
         self._core = _core.Stack({**description, **shared, **self._kind.core(self._options)})
 
     @property
@@ -101,18 +116,24 @@ class _Recurrent(_DrawnLayer):
         H = _arrays.size("hidden_size", hidden_size)
         suffixes = ("", "_reverse") if _arrays.flag("bidirectional", bidirectional) else ("",)
         options = checked_options(cls, {**defaults_of(cls), **options})
+        refuse_merge(options, bidirectional)
         rows = len(kind.gates(options)) * H
         extra = kind.extra_shapes({**options, "bias": _arrays.flag("bias", bias)}, H)
         R = size_of_h(H, options)
-        for k in range(_arrays.size("num_layers", num_layers)):
-            for suffix in suffixes:
-                yield f"weight_ih_l{k}{suffix}", (rows, width)
-                yield f"weight_hh_l{k}{suffix}", (rows, R)
-                if bias:
-                    yield f"bias_l{k}{suffix}", (rows,)
-                for name, shape in extra.items():
-                    yield f"{name}_l{k}{suffix}", shape
-            width = len(suffixes) * R
+        places = [f"_l{k}{suffix}" for k in range(_arrays.size("num_layers", num_layers)) for suffix in suffixes]
+        for index, place in enumerate(places):
+            if index == len(suffixes):
+                width = width_of(R, bidirectional, options)
+            yield f"weight_ih{place}", (rows, width)
+            yield f"weight_hh{place}", (rows, R)
+            if bias:
+                yield f"bias{place}", (rows,)
+            for name, shape in extra.items():
+                yield f"{name}{place}", shape
+        if options["learned_state"]:  # behind all that the core knows
+            for place in places:
+                for member, size in zip(kind.states, (R, H), strict=False):
+                    yield f"{member}0{place}", (size,)
 
     def _draw(self, rng, parameters):
         init.draw(self._init, rng, parameters, self._kind.gates(self._options), self.hidden_size)
@@ -123,12 +144,38 @@ class _Recurrent(_DrawnLayer):
         """Of h, and of c if there is one."""
         return [(*lead, size) for size in (self._size_h, self.hidden_size)[: len(self._kind.states)]]
 
-    def _members(self, name, state, *lead):
+    def _lead(self, N):
+        """The first axes of a state of N rows."""
+        return self._states, N
+
+    def _members(self, name, state, N):
         """h and c as the core takes them, each an array or None."""
-        shapes = self._state_shapes(*lead)
+        shapes = self._state_shapes(*self._lead(N))
         if len(shapes) == 2:
             return _arrays.state(name, state, self.dtype, shapes)
         return None if state is None else _arrays.of_shape(name, state, self.dtype, shapes[0]), None
+
+    def _initial_state(self, N):
+        """h and c of N rows that start where no state is given; None is zero."""
+        if not self.learned_state:
+            return None, None
+        learned = self._flat[self._core.parameters :].reshape(self._states, 1, -1)
+        members = np.split(learned, [self._size_h], axis=2) if len(self._kind.states) == 2 else [learned]
+        shapes = self._state_shapes(*self._lead(N))
+        rows = [np.repeat(own, N, axis=1).reshape(shape) for own, shape in zip(members, shapes, strict=True)]
+        return rows[0], rows[1] if len(rows) == 2 else None
+
+    def _given_state(self, state, N):
+        """h and c from which a call starts."""
+        return self._initial_state(N) if state is None else self._members("state", state, N)
+
+    def _add_initial(self, grads, dh, dc):
+        """Adds to the gradients of the learned initial state those of all rows, summed in their order."""
+        members = [member for member in (dh, dc) if member is not None]
+        own = list(grads.values())[-self._states * len(members) :]
+        for index, gradient in enumerate(own):
+            k, member = divmod(index, len(members))
+            gradient += members[member][k].sum(axis=0, dtype=np.float64).astype(self.dtype)
 
     def _new_state(self, N):
         arrays = [np.empty(shape, self.dtype) for shape in self._state_shapes(self._states, N)]
@@ -148,28 +195,39 @@ class _Recurrent(_DrawnLayer):
         """y, h, c and the core's tape, or None for it, of what `_checked` returned."""
         x, state, lengths = checked
         N, T, _ = x.shape
-        y = np.empty((N, T, self.output_size), self.dtype)
+        steps = self._output.room(self, N, T)
         h, c = self._new_state(N)
         values, symbols = (x.vectors, x.symbols) if type(x) is Vectors else (x, None)
-        return y, h, c, self._core.forward(self._flat, values, lengths, *state, y, h, c, keep, symbols, noise)
+        core_tape = self._core.forward(self._flat, values, lengths, *state, steps, h, c, keep, symbols, noise)
+        return self._output.of(self, steps, h, c), h, c, core_tape
+
+    def _forward(self, checked, from_start, noise, memory=None):
+        """y, h, c and the tape for `backward`, of what `_checked` returned."""
+        y, h, c, core_tape = checkpoints.run(self, checked, self._noise(noise, checked[0].shape[0]), memory)
+        return y, h, c, Tape(self, Saved(checked[0], core_tape, from_start, self._output.saved(self, h)))
 
     def _run_back(self, tape, saved, dy, dstate, grads, need_dx, bptt=0, whole=()):
         """dx (N, T, I), dh and dc of arguments that are checked; adds to grads and uses the tape up. `whole`, for each
         member of the state, gets the gradients of those after each step."""
-        x, core_tape = saved
+        x, core_tape = saved.x, saved.core_tape
         values = x.vectors if type(x) is Vectors else x
         dx = np.empty(values.shape, self.dtype) if need_dx else None
         dh, dc = self._new_state(x.shape[0])
+        dsteps, dfinal = self._output.back(self, dy, dstate, saved.of_output)
+        count = len(grads) - self.learned_state * self._states * len(self._kind.states)
+        own = list(grads.values())[:count]
         tape.take()
         if type(core_tape) is checkpoints.Checkpoints:
-            core_tape.backward(dy, dstate, dx, (dh, dc), list(grads.values()), bptt)
+            core_tape.backward(dsteps, dfinal, dx, (dh, dc), own, bptt)
         else:
             try:
-                arrays = (dy, *dstate, dx, dh, dc, list(grads.values()))
+                arrays = (dsteps, *dfinal, dx, dh, dc, own)
                 self._core.backward(self._flat, core_tape, values, *arrays, bptt, *whole)
             except Exception:
                 tape.put_back(saved)  # the core refuses before it writes
                 raise
+        if self.learned_state and saved.from_start:
+            self._add_initial(grads, dh, dc)
         if dx is not None and values is not x:
             dx = Vectors(dx, x.symbols)
         return dx, dh, dc
@@ -191,12 +249,15 @@ class RecurrentLayer(_Recurrent):
         """The names and shapes of the parameters."""
         return cls._shapes_of(input_size, hidden_size, num_layers, bidirectional, bias, options)
 
+    def _share_after(self, share):
+        return MIXED if self.merge != "concat" and not self.removes_time else super()._share_after(share)
+
     def _checked(self, x, state, lengths):
         """x, (h, c) and lengths as the core takes them."""
         if type(x) is not Vectors:
             x = _arrays.steps("x", x, self.dtype, self.input_size)
         N, T, _ = x.shape
-        return x, self._members("state", state, self._states, N), _arrays.lengths(lengths, N, T)
+        return x, self._given_state(state, N), _arrays.lengths(lengths, N, T)
 
     def __call__(
         self, x: ArrayLike, state: _StateLike | None = None, lengths: ArrayLike | None = None
@@ -208,14 +269,15 @@ class RecurrentLayer(_Recurrent):
         x : array_like, (N, T, I)
             An array of the layer's dtype whose last axis is contiguous is taken as it is, any other is copied once.
         state : (h, c) or h, each array_like (L*D, N, H), optional
-            State before the first step; None is zeros.
+            State before the first step; None is zeros, or what the layer has learned (`learned_state`).
         lengths : array_like of int, (N,), optional
             Valid steps of each row, 0 to T; None: all T. What comes after is never read.
 
         Returns
         -------
         y : ndarray, (N, T, D*H)
-            Hidden states of the last layer, forward direction first; zero beyond the lengths.
+            Hidden states of the last layer, forward direction first; zero beyond the lengths. `merge` and `output` make
+            it another: (N, T, H), (N, D*H) ..
         state : (h, c) or h, each ndarray (L*D, N, H)
             State after the last valid step of each row (for the reverse direction, step 0). Of a row of length 0 it
             is the initial one.
@@ -259,13 +321,14 @@ class RecurrentLayer(_Recurrent):
 
         Returns
         -------
-        y : ndarray, (N, T, D*H)
+        y : ndarray
+            As from `__call__`.
         state : (h, c) or h, each ndarray (L*D, N, H)
         tape : Tape
         """
         checked = self._checked(x, state, lengths)
-        y, h, c, core_tape = checkpoints.run(self, checked, self._noise(noise, checked[0].shape[0]), memory)
-        return y, self._state(h, c), Tape(self, (checked[0], core_tape))
+        y, h, c, tape = self._forward(checked, state is None, noise, memory)
+        return y, self._state(h, c), tape
 
     def backward(
         self,
@@ -283,7 +346,7 @@ class RecurrentLayer(_Recurrent):
         ----------
         tape : Tape
             From `forward` of this layer, whose parameters have not been changed since. It is used up.
-        dy : array_like, (N, T, D*H), or None
+        dy : array_like, the shape of y, or None
             Gradient of the loss with respect to y; not read beyond the lengths. None is zero, if dstate is given.
         dstate : (dh, dc) or dh, each array_like (L*D, N, H), optional
             Gradient with respect to the final state; None is zero.
@@ -314,19 +377,19 @@ class RecurrentLayer(_Recurrent):
     def _back(self, tape, dy, dstate, grads, need_dx, bptt, whole=()):
         """`backward`; for `whole` see `_run_back`."""
         saved = look(tape, self)
-        N, T, _ = saved[0].shape
+        N, T, _ = saved.x.shape
         if dy is not None:
-            dy = _arrays.of_shape("dy", dy, self.dtype, (N, T, self.output_size), strided=True)
+            dy = _arrays.of_shape("dy", dy, self.dtype, self._output.shape(self, N, T), strided=True)
         elif dstate is None:
             raise _arrays.wrong(TypeError, "dy", "an array, or None if dstate is given", "None")
-        dstate = self._members("dstate", dstate, self._states, N)
+        dstate = self._members("dstate", dstate, N)
         grads = self._gradients(grads)
         bptt = 0 if bptt is None else _arrays.size("bptt", bptt)
         dx, dh, dc = self._run_back(tape, saved, dy, dstate, grads, need_dx, bptt, whole)
         return dx, self._state(dh, dc), grads
 
     def _flow_back(self, flows, name, tape, dy, dstate=None, grads=None, need_dx=True, bptt=None):
-        shapes = self._state_shapes(self._states, *look(tape, self)[0].shape[:2])
+        shapes = self._state_shapes(self._states, *look(tape, self).x.shape[:2])
         whole = {name: np.empty(shape, self.dtype) for name, shape in zip(self._kind.states, shapes, strict=True)}
         found = self._back(tape, dy, dstate, grads, need_dx, bptt, tuple(whole.values()))
         flows[name or "0"] = norms_of(whole)
@@ -368,10 +431,8 @@ class RecurrentLayer(_Recurrent):
         array([0.14, 0.44, 0.78, 1.31, 2.  ])
         """
         checked = self._checked(x, state, lengths)
-        noise = self._noise(SILENCE if noise is None else noise, checked[0].shape[0])
-        core_tape = self._run(checked, True, noise)[-1]
+        tape = self._forward(checked, state is None, SILENCE if noise is None else noise)[-1]
         flows: dict[str, GradientFlow] = {}
-        tape = Tape(self, (checked[0], core_tape))
         self._flow_back(flows, "0", tape, dy, dstate, need_dx=False, bptt=bptt)
         return flows["0"]
 
@@ -464,12 +525,12 @@ class RecurrentLayer(_Recurrent):
         Returns
         -------
         Stream
-            It reads the parameters now, and again when its `reload` is called; its state is zero.
+            It reads the parameters now, and again when its `reload` is called; its state is the initial one.
 
         Raises
         ------
         ValueError
-            The layer is bidirectional: a stream cannot see the future.
+            The layer is bidirectional: a stream cannot see the future; or its output is "state".
 
         Examples
         --------
@@ -498,7 +559,13 @@ def checked_options(cls, options):
     return {name: check(name, options[name]) for name, check in kind.options.items()}
 
 
-OF_SEQUENCES = {"dropout": 0.0, "go_backwards": False}  # options that mean nothing for one step, and their values
+# Options that mean nothing for one step, and their values
+OF_SEQUENCES = {"dropout": 0.0, "go_backwards": False, "merge": "concat", "output": "h"}
+
+
+def width_of(R, bidirectional, options):
+    """What a layer gives at each step."""
+    return 2 * R if bidirectional and options["merge"] == "concat" else R
 
 
 def size_of_h(hidden_size, options):

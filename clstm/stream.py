@@ -78,10 +78,15 @@ class Stream:
             way = "bidirectional" if layer.bidirectional else "go_backwards"
             expected = f"one with {way}=False (a stream cannot see the future)"
             raise _arrays.wrong(ValueError, "layer", expected, layer)
+        if layer.output == "state":
+            expected = "one whose output is 'h' or 'last' (the stream has a state of its own)"
+            raise _arrays.wrong(ValueError, "layer", expected, layer)
         self.layer = layer
         self.batch = _arrays.size("batch", batch)
         y = np.empty((self.batch, layer.output_size), layer.dtype)
         self._core = _core.StackStream(layer._core, layer._flat, self.batch, y)
+        if layer.learned_state:
+            self.reset()
 
     def step(self, x: ArrayLike, out: np.ndarray | None = None) -> np.ndarray:
         """Takes one step.
@@ -124,9 +129,9 @@ class Stream:
         Parameters
         ----------
         state : (h, c) or h, each array_like (L, N, H), optional
-            None, or a member that is None, is zeros.
+            None is zeros, or what the layer has learned (`learned_state`); a member that is None is zeros.
         """
-        self._core.reset(*self.layer._members("state", state, self.layer.num_layers, self.batch))
+        self._core.reset(*self.layer._given_state(state, self.batch))
 
     @property
     def state(self) -> _State:
