@@ -1,4 +1,4 @@
-/* Dense, embedding and pooling through the public header, in exact-size buffers, against their definitions. */
+/* Dense, embedding, pooling and attention through the public header, in exact-size buffers, against their definitions. */
 #include "check.h"
 
 static double tolerance(clstm_dtype dtype) { return dtype == CLSTM_F32 ? 1e-5 : 1e-13; }
@@ -253,6 +253,99 @@ static void check_pool_statuses(void) {
     group("pool: statuses");
 }
 
+/* ---- attention */
+
+struct attention_results {
+    void *weights, *y, *dscores;
+    clstm_sequence dx;
+};
+
+static struct attention_results attention_buffers(clstm_dtype dtype, const ptrdiff_t size[3]) {
+    const ptrdiff_t N = size[0], T = size[1], F = size[2];
+    return (struct attention_results){constant_buffer(dtype, N * T, NAN), constant_buffer(dtype, N * F, NAN),
+                                      constant_buffer(dtype, N * T, NAN), strided(dtype, N, T, F, 0)};
+}
+
+/* The definition, in double. */
+static struct attention_results expected_attention(clstm_dtype dtype, const ptrdiff_t size[3], const ptrdiff_t *lengths,
+                                                   const void *scores, clstm_sequence x, const void *dy) {
+    const ptrdiff_t N = size[0], T = size[1], F = size[2];
+    const struct attention_results out = attention_buffers(dtype, size);
+    for (ptrdiff_t n = 0; n < N; n++) {
+        double sum = 0, mean = 0, da[64];
+        for (ptrdiff_t t = 0; t < lengths[n]; t++) sum += exp(get(dtype, scores, n * T + t));
+        for (ptrdiff_t j = 0; j < F; j++) set(dtype, out.y, n * F + j, 0);
+        for (ptrdiff_t t = 0; t < T; t++) {
+            const double a = t < lengths[n] ? exp(get(dtype, scores, n * T + t)) / sum : 0;
+            set(dtype, out.weights, n * T + t, a);
+            da[t] = 0;
+            for (ptrdiff_t j = 0; a > 0 && j < F; j++) {
+                const double v = get(dtype, dy, n * F + j);
+                set(dtype, out.y, n * F + j, get(dtype, out.y, n * F + j) + a * at(dtype, x, n, t, j));
+                set_at(dtype, out.dx, n, t, j, a * v);
+                da[t] += v * at(dtype, x, n, t, j);
+            }
+            mean += a * da[t];
+        }
+        for (ptrdiff_t t = 0; t < T; t++)
+            set(dtype, out.dscores, n * T + t, get(dtype, out.weights, n * T + t) * (da[t] - mean));
+    }
+    return out;
+}
+
+static void check_attention(clstm_dtype dtype, const ptrdiff_t size[3], int with_lengths) {
+    const ptrdiff_t N = size[0], T = size[1], F = size[2];
+    ptrdiff_t *lengths = buffer((size_t)N * sizeof *lengths);
+    for (ptrdiff_t n = 0; n < N; n++) lengths[n] = with_lengths ? (T + 1 + n) % (T + 1) : T; /* 0 1 2 .. */
+    const clstm_batch batch = {.N = N, .T = T, .lengths = with_lengths ? lengths : NULL};
+    const clstm_sequence x = strided(dtype, N, T, F, 1);
+    const void *scores = random_buffer(dtype, N * T, 5), *dy = random_buffer(dtype, N * F, 1);
+    for (ptrdiff_t n = 0; n < N; n++)
+        for (ptrdiff_t t = lengths[n]; t < T; t++) set_at(dtype, x, n, t, 0, NAN);
+    const struct attention_results expected = expected_attention(dtype, size, lengths, scores, x, dy);
+    const ptrdiff_t extent = (N - 1) * x.stride_n + (T - 1) * x.stride_t + F;
+    for (int isa = 0; isa < CLSTM_ISA_COUNT; isa++) {
+        if (!clstm_isa_available((clstm_isa)isa)) continue;
+        struct attention_results out[2];
+        for (int i = 0; i < 2; i++) {
+            const clstm_runtime runtime = runtime_of((clstm_isa)isa, CLSTM_NATIVE, 1 + i);
+            out[i] = attention_buffers(dtype, size);
+            CHECK(clstm_attention_forward(&runtime, dtype, &batch, F, scores, x, out[i].weights, out[i].y) == CLSTM_OK,
+                  "forward");
+            CHECK(clstm_attention_backward(&runtime, dtype, &batch, F, out[i].weights, x, dy, out[i].dscores,
+                                           out[i].dx) == CLSTM_OK,
+                  "backward");
+            CHECK(clstm_attention_backward(&runtime, dtype, &batch, F, out[i].weights, x, dy, out[i].dscores,
+                                           (clstm_sequence){0}) == CLSTM_OK,
+                  "backward without dx");
+        }
+        const void *const found[] = {out[0].weights, out[0].y, out[0].dscores, out[0].dx.data};
+        const void *const again[] = {out[1].weights, out[1].y, out[1].dscores, out[1].dx.data};
+        const void *const wanted[] = {expected.weights, expected.y, expected.dscores, expected.dx.data};
+        const ptrdiff_t count[] = {N * T, N * F, N * T, extent};
+        for (int i = 0; i < 4; i++) {
+            const double error = distance(dtype, found[i], wanted[i], count[i]);
+            CHECK(error < 3 * tolerance(dtype), "attention result %d is off by %g", i, error);
+            CHECK(memcmp(found[i], again[i], (size_t)count[i] * size_of(dtype)) == 0, "result %d by threads", i);
+        }
+    }
+    buffers_free();
+}
+
+static void check_attention_statuses(void) {
+    clstm_runtime runtime = runtime_of(CLSTM_ISA_BASELINE, CLSTM_NATIVE, 1);
+    const clstm_batch batch = {.N = 1, .T = 2}, none = {.N = 0, .T = 2};
+    float x[2 * 3] = {0}, s[2] = {0}, a[2], y[3];
+    const clstm_sequence sequence = {x, 6, 3};
+    CHECK(clstm_attention_forward(&runtime, CLSTM_F32, &batch, 3, s, sequence, a, y) == CLSTM_OK, "good");
+    CHECK(clstm_attention_forward(&runtime, CLSTM_F32, &none, 3, s, sequence, a, y) == CLSTM_BAD_SIZE, "N");
+    CHECK(clstm_attention_backward(&runtime, CLSTM_F32, &batch, 0, a, sequence, y, s, sequence) == CLSTM_BAD_SIZE, "F");
+    CHECK(clstm_attention_forward(&runtime, (clstm_dtype)7, &batch, 3, s, sequence, a, y) == CLSTM_BAD_OPTION, "dtype");
+    runtime.threads = 0;
+    CHECK(clstm_attention_forward(&runtime, CLSTM_F32, &batch, 3, s, sequence, a, y) == CLSTM_BAD_SIZE, "threads");
+    group("attention: statuses");
+}
+
 int main(void) {
     static const ptrdiff_t dense_sizes[][4] = {
         {1, 1, 1, 1}, {3, 4, 17, 1}, {2, 5, 1, 33}, {19, 3, 40, 65}, {1, 1, 270, 260}};
@@ -275,6 +368,13 @@ int main(void) {
                 }
     group("pool");
     check_pool_statuses();
+    static const ptrdiff_t attention_sizes[][3] = {{1, 1, 1}, {4, 3, 17}, {40, 31, 60}};
+    for (size_t s = 0; s < sizeof attention_sizes / sizeof *attention_sizes; s++)
+        for (int dtype = CLSTM_F32; dtype <= CLSTM_F64; dtype++)
+            for (int with_lengths = 0; with_lengths < 2; with_lengths++)
+                check_attention((clstm_dtype)dtype, attention_sizes[s], with_lengths);
+    group("attention");
+    check_attention_statuses();
     clstm_threads_stop();
     return finish();
 }
