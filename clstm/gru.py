@@ -97,8 +97,8 @@ class GRU(RecurrentLayer):
         merged: those after the last valid step of each row, for the reverse direction step 0; "state", the final h of
         all layers and directions, and then their c if there are any, side by side. See docs/explanation/outputs.md.
     learned_state : bool, default False
-        Whether the state that a row starts from where none is given is a parameter, instead of zero: ``h0_l{k}`` (H,),
-        for each layer and direction. They start at zero, and stand behind all other parameters.
+        Whether the state that a row starts from where none is given is a parameter instead of zero:
+        ``h0_l{k}`` (H,), for each layer and direction. They start at zero, and stand behind all other parameters.
     init : str, dict or function, default "keras"
         How parameters start, see `clstm.init`: "keras", "pytorch" (everything uniform in +-1/sqrt(H)), a dict of
         rules by parameter and gate that go over those of a scheme (its key "like"; "keras"), as in ``{"bias.z":

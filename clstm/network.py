@@ -214,8 +214,8 @@ class Network(Layer):
         return self._reverse_share(None) == 1
 
     def _reverse_share(self, target):
-        """Of what a layer takes, the share (0, 1/2, 1 or MIXED) that was computed backward in time; for None, of what the
-        network gives."""
+        """Of what a layer takes, the share that was computed backward in time, see `Layer._share_after`; for None, of
+        what the network gives."""
         outer = self._network()
         share = 0 if outer is None else outer._reverse_share(self)
         for layer in self.layers:

@@ -25,6 +25,7 @@ KINDS = {
     "rnn": (clstm.RNN, keras.layers.SimpleRNN),
 }
 ACTIVATIONS = {name: name for name in ("sigmoid", "tanh", "relu", "hard_sigmoid")} | {"linear": "identity"}
+MERGES = {"concat": "concat", "sum": "sum", "mean": "ave", "product": "mul"}
 OPTIONS = list(product(KINDS, (1, 2), (False, True), (False, True), (None, "ragged"), (True, False)))
 ACTIVE = [
     *product(("lstm", "gru"), ACTIVATIONS, ("sigmoid",)),
@@ -50,7 +51,7 @@ def twins_of(layer, kind, **options):
     for k in range(layer.num_layers):
         twin = KINDS[kind][1](layer.hidden_size, dtype="float64", **options)
         if layer.bidirectional:
-            twin = keras.layers.Bidirectional(twin, dtype="float64")
+            twin = keras.layers.Bidirectional(twin, merge_mode=MERGES[layer.merge], dtype="float64")
         twin.build((None, None, layer.output_size if k else layer.input_size))
         for cell, suffix in cells_of(twin, k):
             for name, values in theirs(layer.parameters(), suffix).items():
@@ -143,3 +144,25 @@ def test_activations_are_those_of_keras(kind, activation, recurrent_activation):
     layer = KINDS[kind][0](4, 9, dtype="float64", rng=rng, **our_options(kind, activation, recurrent_activation))
     layer.flat_parameters += rng.normal(size=layer.flat_parameters.size) / 5
     prove(layer, twins_of(layer, kind, **options), rng, 3, 4, True, [2, 4, 3])
+
+
+@pytest.mark.parametrize(("kind", "merge", "lengths"), [*product(KINDS, ("sum", "mean", "product"), (None, "ragged"))])
+def test_merged_directions_are_those_of_keras(kind, merge, lengths):
+    rng = np.random.default_rng(2000)
+    layer = KINDS[kind][0](4, 9, num_layers=2, bidirectional=True, merge=merge, dtype="float64", rng=rng)
+    layer.flat_parameters += rng.normal(size=layer.flat_parameters.size) / 5
+    prove(layer, twins_of(layer, kind), rng, 5, 7, True, [2, 7, 1, 4, 1] if lengths else None)
+
+
+@pytest.mark.parametrize(("kind", "merge"), [*product(KINDS, MERGES)])
+def test_the_last_is_what_keras_gives_without_sequences(kind, merge):
+    rng = np.random.default_rng(2001)
+    layer = KINDS[kind][0](4, 9, bidirectional=True, merge=merge, output="last", dtype="float64", rng=rng)
+    layer.flat_parameters += rng.normal(size=layer.flat_parameters.size) / 5
+    (twin,) = twins_of(layer, kind)
+    twin.return_sequences = False
+    for direction in (twin.forward_layer, twin.backward_layer):
+        direction.return_sequences = direction.zero_output_for_mask = False
+    x, lengths = rng.normal(size=(5, 7, 4)), [2, 7, 1, 4, 1]
+    y = twin(tensorflow.constant(x), mask=tensorflow.sequence_mask(lengths, 7))[0]
+    close(layer(x, lengths=lengths)[0], y)
