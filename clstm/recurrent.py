@@ -114,16 +114,15 @@ class _Recurrent(_DrawnLayer):
         kind = cls._kind
         width = _arrays.size("input_size", input_size)
         H = _arrays.size("hidden_size", hidden_size)
-        suffixes = ("", "_reverse") if _arrays.flag("bidirectional", bidirectional) else ("",)
+        both = _arrays.flag("bidirectional", bidirectional)
         options = checked_options(cls, {**defaults_of(cls), **options})
-        refuse_merge(options, bidirectional)
+        refuse_merge(options, both)
         rows = len(kind.gates(options)) * H
         extra = kind.extra_shapes({**options, "bias": _arrays.flag("bias", bias)}, H)
-        R = size_of_h(H, options)
-        places = [f"_l{k}{suffix}" for k in range(_arrays.size("num_layers", num_layers)) for suffix in suffixes]
-        for index, place in enumerate(places):
-            if index == len(suffixes):
-                width = width_of(R, bidirectional, options)
+        num_layers, R = _arrays.size("num_layers", num_layers), size_of_h(H, options)
+        for index, place in enumerate(places_of(num_layers, both)):
+            if index == 1 + both:
+                width = width_of(R, both, options)
             yield f"weight_ih{place}", (rows, width)
             yield f"weight_hh{place}", (rows, R)
             if bias:
@@ -131,7 +130,7 @@ class _Recurrent(_DrawnLayer):
             for name, shape in extra.items():
                 yield f"{name}{place}", shape
         if options["learned_state"]:  # behind all that the core knows
-            for place in places:
+            for place in places_of(num_layers, both):
                 for member, size in zip(kind.states, (R, H), strict=False):
                     yield f"{member}0{place}", (size,)
 
@@ -561,6 +560,14 @@ def checked_options(cls, options):
 
 # Options that mean nothing for one step, and their values
 OF_SEQUENCES = {"dropout": 0.0, "go_backwards": False, "merge": "concat", "output": "h"}
+
+
+def places_of(num_layers, bidirectional):
+    """The suffixes of the parameters of each layer and direction; one by one, since a file may claim any number."""
+    for k in range(num_layers):
+        yield f"_l{k}"
+        if bidirectional:
+            yield f"_l{k}_reverse"
 
 
 def width_of(R, bidirectional, options):
