@@ -10,7 +10,20 @@ from itertools import cycle
 import numpy as np
 import pytest
 import reference_cells as twin
-from cases import LAYERS, TOLERANCE, Case, close, doubles, given, members, native, same_bits, same_results, settings
+from cases import (
+    LAYERS,
+    TOLERANCE,
+    Case,
+    close,
+    doubles,
+    given,
+    members,
+    native,
+    same_bits,
+    same_results,
+    settings,
+    tolerance_of,
+)
 
 import clstm
 from clstm import _core
@@ -132,13 +145,6 @@ EDGES = [
     )
     if not (case.T == 150 and "layer_norm" in dict(options))  # in which float32 is chaotic
 ]
-
-
-def tolerance_of(case, dtype):
-    """What is normalised does not depend on its scale, so that gradients are differences of nearly equal numbers (of an
-    input of one feature, nearly zero): float32 loses digits, and only float64 proves."""
-    lost = 1000 if dtype == "float32" and "layer_norm" in dict(case.options) else 1
-    return TOLERANCE[dtype] * lost
 
 
 def prove(case, dtype, bptt=None):

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import reference_cells as twin
-from cases import TOLERANCE, close, doubles, normal, same_bits, settings
+from cases import TOLERANCE, close, doubles, normal, same_bits, settings, tolerance_of
 from test_cells import BACKWARDS, EDGES, EVERY_OPTION, LAYERS, TYPICAL, Case, given
 from test_noise import CASES as EVERY_NOISE
 from test_noise import EVERYTHING, SEED
@@ -50,7 +50,7 @@ def check(flow, expected, tolerance):
 def prove(case, dtype, seed=None):
     layer, x, state, dy, dstate = case.build(dtype)
     flow = layer.gradient_flow(x, dy, given(state), case.lengths, dstate=given(dstate), noise=seed)
-    check(flow, expected_norms(case, layer, x, state, dy, dstate, seed=seed), TOLERANCE[dtype])
+    check(flow, expected_norms(case, layer, x, state, dy, dstate, seed=seed), tolerance_of(case, dtype))
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)

@@ -28,22 +28,17 @@ SEED = 20260713
 class Case(test_cells.Case):
     """The same with the options of this page."""
 
-    def twin(self):
-        own = ("output", "learned_state", *NOISE, "zoneout_c", "input_noise")
-        return test_cells.Case.twin(replace(self, options=tuple(pair for pair in self.options if pair[0] not in own)))
-
     def build(self, dtype):
         """The layer, and x, state, dy, dstate; dy in the shape of y."""
         rng = np.random.default_rng(self.seed)
         layer = self.layer(dtype, rng)
-        D, count = 1 + self.bidirectional, 2 if self.kind == "lstm" else 1
+        D, sizes = 1 + self.bidirectional, self.twin().state_sizes
         x = self.pad(normal(rng, dtype, self.N, self.T, self.I))
         if layer.output == "h":
             dy = self.pad(normal(rng, dtype, self.N, self.T, layer.output_size))
         else:
             dy = normal(rng, dtype, self.N, layer.output_size)
-        shape = self.L * D, self.N, self.H
-        state, dstate = (tuple(normal(rng, dtype, *shape) for _ in range(count)) for _ in range(2))
+        state, dstate = (tuple(normal(rng, dtype, self.L * D, self.N, size) for size in sizes) for _ in range(2))
         return layer, x, state if self.with_state else None, dy, dstate
 
 
