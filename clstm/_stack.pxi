@@ -19,8 +19,8 @@ cdef enum:
 cdef class Stack:
     """A stack of recurrent layers: its sizes and options, which say where each parameter stands in one flat buffer.
 
-    The order is that of clstm_weights (those that there are) of each layer and direction, index l D + d. Others may stand
-    behind them, of which the core knows nothing.
+    The order is that of clstm_weights (those that there are) of each layer and direction, index l D + d. Others may
+    stand behind them, of which the core knows nothing.
     """
 
     cdef clstm_stack stack

@@ -28,13 +28,17 @@ static clstm_stack part_of(const clstm_stack *stack, ptrdiff_t layer, ptrdiff_t 
 }
 
 static clstm_weights random_weights(clstm_dtype dtype, ptrdiff_t width) {
-    return (clstm_weights){random_buffer(dtype, GATES * H * width, 0.5), random_buffer(dtype, GATES * H * H, 0.5),
-                           random_buffer(dtype, GATES * H, 1), random_buffer(dtype, H, 1), NULL};
+    return (clstm_weights){.w_ih = random_buffer(dtype, GATES * H * width, 0.5),
+                           .w_hh = random_buffer(dtype, GATES * H * H, 0.5),
+                           .b = random_buffer(dtype, GATES * H, 1),
+                           .b_hn = random_buffer(dtype, H, 1)};
 }
 
 static clstm_gradients zero_gradients(clstm_dtype dtype, ptrdiff_t width) {
-    return (clstm_gradients){constant_buffer(dtype, GATES * H * width, 0), constant_buffer(dtype, GATES * H * H, 0),
-                             constant_buffer(dtype, GATES * H, 0), constant_buffer(dtype, H, 0), NULL};
+    return (clstm_gradients){.w_ih = constant_buffer(dtype, GATES * H * width, 0),
+                             .w_hh = constant_buffer(dtype, GATES * H * H, 0),
+                             .b = constant_buffer(dtype, GATES * H, 0),
+                             .b_hn = constant_buffer(dtype, H, 0)};
 }
 
 static clstm_sequence dense(clstm_dtype dtype, void *data, ptrdiff_t features, ptrdiff_t first) {
@@ -52,7 +56,7 @@ static void run(const clstm_stack *stack, const clstm_batch *batch, const clstm_
     CHECK(clstm_stack_forward(&runtime, stack, batch, weights, x, none, y, none, tape, buffer(bytes.forward)) ==
               CLSTM_OK,
           "forward");
-    CHECK(clstm_stack_backward(&runtime, stack, batch, weights, x, dy, none, dx, none, grads, 0, tape,
+    CHECK(clstm_stack_backward(&runtime, stack, batch, weights, x, dy, none, dx, none, grads, 0, none, tape,
                                buffer(bytes.backward)) == CLSTM_OK,
           "backward");
 }
