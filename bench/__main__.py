@@ -26,6 +26,7 @@ EXAMPLES = """examples:
   python -m bench report results.json                    prints the tables again
   python -m bench targets results.json                   compares with what the project promises itself
   python -m bench plot results.json --plots docs/_drawings
+  python -m bench tasks --help                           another command: does an LSTM learn what it should?
 
 kinds of rows: {kinds}
 engines: {engines}"""
@@ -115,6 +116,11 @@ def measure(args, rows):
 
 def main(arguments=None) -> int:
     """The command; returns the exit code, which is 1 if `targets` finds one missed."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["tasks"]:
+        from .trials import command
+
+        return command.main(arguments[1:])
     args = parser().parse_args(arguments)
     measures = args.command in ("run", "variants")
     args.out = args.out or (VARIANTS_OUT if args.command == "variants" else OUT)

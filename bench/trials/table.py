@@ -1,0 +1,90 @@
+"""The table: our figures beside the published ones."""
+
+from __future__ import annotations
+
+import statistics
+
+from ..report import render
+from ..tables import MISSING, Table
+from ..tasks import published
+from .experiments import EXPERIMENTS, Experiment
+from .results import Results, needed
+from .settings import CELLS
+
+HEADER = [
+    *("task", "cell", "weights", "solved", "median", "mean", "most", "test"),
+    *("published: weights", "solved", "mean", "test"),
+]
+NOTE = """Median, mean and most: sequences until the task was solved, in the trials that solved it. Test: wrong of 2560
+fresh sequences (the worst trial), unless it says otherwise. Published: Hochreiter and Schmidhuber 1997; RNN: no such
+figure there."""
+
+
+def text(results: Results) -> str:
+    """The table, and what was left out."""
+    parts = [render(table(results))]
+    for task, why in results.found["missing"].items():
+        parts.append(f"left out: {task}: {why}")
+    return "\n\n".join(parts)
+
+
+def table(results: Results) -> Table:
+    """A row for each task and cell for which there are trials."""
+    rows = []
+    for experiment in EXPERIMENTS:
+        for cell in experiment.settings:
+            trials = results.of(experiment.name, cell)
+            if trials:
+                rows.append(row(experiment, cell, trials))
+    return Table("The tasks of 1997, and later ones", HEADER, rows, " ".join(NOTE.split()))
+
+
+def row(experiment, cell, trials):
+    ours = [grouped(trials[0]["weights"]), share(trials), *(map(count, needed(trials) or unsolved(experiment, trials)))]
+    return [experiment.title, CELLS[cell], *ours, tested(trials), *theirs(experiment)]
+
+
+def share(trials):
+    """How many trials solved the task."""
+    if trials[0]["solved"] is None:
+        return MISSING
+    return f"{sum(trial['solved'] for trial in trials)} of {len(trials)}"
+
+
+def unsolved(experiment, trials):
+    """What stands where nothing was solved: how long it was tried."""
+    longest = max(trial["sequences"] for trial in trials)
+    return (MISSING, MISSING, f"> {grouped(longest)}" if experiment.judged else grouped(longest))
+
+
+def count(value):
+    return value if isinstance(value, str) else grouped(round(value))
+
+
+def grouped(value):
+    return f"{value:,}"
+
+
+def tested(trials):
+    """What the tests after the trials found."""
+    found = [trial["test"] for trial in trials if trial["test"] and trial["solved"] is not False]
+    found = found or [trial["test"] for trial in trials if trial["test"]]
+    if not found:
+        return MISSING
+    if "accuracy" in found[0]:
+        return f"{100 * statistics.median(test['accuracy'] for test in found):.1f} % right (median)"
+    if "of_baseline" in found[0]:
+        return f"{max(test['of_baseline'] for test in found):.2f} of the memoryless loss (worst)"
+    return grouped(max(test["wrong"] for test in found))
+
+
+def theirs(experiment: Experiment) -> list[str]:
+    """The published figures."""
+    if not experiment.row:
+        return [MISSING, MISSING, MISSING, experiment.published or MISSING]
+    (found,) = (result for result in published.results(experiment.row[0]) if result[2:4] == ("LSTM", experiment.row[1]))
+    solved = MISSING if found.success is None else f"{found.success:g} %"
+    wrong = found.more.get("wrong")
+    if "misclassified" in found.more:
+        wrong = round(2560 * found.more["misclassified"])
+    return [grouped(found.weights), solved, grouped(found.sequences), MISSING if wrong is None else grouped(wrong)]
