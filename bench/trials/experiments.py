@@ -70,7 +70,7 @@ EXPERIMENTS = (
         "lag", "long lag 100, regular (2a)", partial(problems.regular, p=100),
         {
             "1997": OLD.but(hidden=1, learning_rate=1.0, direct=True),
-            "modern": CLASSES.but(direct=True),
+            "modern": CLASSES.but(chrono=100, direct=True),
         },
         {"1997": 10, "modern": 10}, ("2a", "p=100"),
     ),

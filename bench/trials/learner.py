@@ -151,14 +151,18 @@ def in_turn(values):
 
 
 def squared(z, batch):
-    """Linear outputs and the mean squared error."""
-    return z, mse(z, batch.y)[1]
+    """Linear outputs, and the mean squared error over sequences, steps and outputs."""
+    return z, mse(z, batch.y, lengths_for(z, batch))[1]
+
+
+def lengths_for(z, batch):
+    """What a loss has to know where there are outputs at every step."""
+    return batch.lengths if z.ndim == 3 else None
 
 
 def classes(z, batch):
     """Probabilities of the classes, and the cross-entropy, a mean over sequences and steps."""
-    lengths = batch.lengths if z.ndim == 3 else None
-    dz = cross_entropy(z, batch.labels, lengths)[1]
+    dz = cross_entropy(z, batch.labels, lengths_for(z, batch))[1]
     e = np.exp(z - z.max(axis=-1, keepdims=True))
     return e / e.sum(axis=-1, keepdims=True), dz
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 
-CELLS = {"1997": "the cell of 1997", "modern": "LSTM with a forget gate", "rnn": "plain RNN"}
+CELLS = {"1997": "the cell of 1997", "modern": "LSTM with a forget gate", "rnn": "plain recurrent layer"}
 LOSSES = ("mse", "cross_entropy", "logistic")
 OPTIMIZERS = ("adam", "sgd")
 
