@@ -12,6 +12,7 @@ import contextlib
 import multiprocessing
 import sys
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
 
 import clstm
 
@@ -30,6 +31,7 @@ EXAMPLES = f"""examples:
   python -m bench tasks --cells modern --update  some cells again; keeps the other trials of the JSON file
   python -m bench tasks --quick                  does it run at all? Hardly a task is solved
   python -m bench tasks --report                 prints the table of the JSON file
+  python -m bench tasks --report --out docs/_drawings/tasks.json --page docs/_drawings/tasks.md
 
 tasks: {", ".join(experiment.name for experiment in EXPERIMENTS)}
 cells: {", ".join(f"{name} ({title})" for name, title in CELLS.items())}"""
@@ -49,6 +51,7 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--jobs", type=count, default=clstm.get_num_threads(), help="processes; default: one per core")
     found.add_argument("--update", action="store_true", help="keeps what is in the JSON file and not run again now")
     found.add_argument("--report", action="store_true", help="prints the table of the JSON file, and runs nothing")
+    found.add_argument("--page", metavar="FILE", help="also writes the table, and the settings, as Markdown")
     found.add_argument("--out", default=OUT, help=f"JSON file; default: {OUT}")
     return found
 
@@ -77,6 +80,8 @@ def main(arguments=None) -> int:
     args = parser().parse_args(arguments)
     results = read(args.out) if args.report else measured(args)
     print("\n" + table.text(results))
+    if args.page:
+        Path(args.page).write_text(table.page(results), encoding="utf-8")
     return 0
 
 

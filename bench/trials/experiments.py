@@ -157,7 +157,9 @@ EXPERIMENTS = (
     ),
     Experiment(
         "copy", "copy memory, T=1000", partial(problems.Copying, T=1000, share=0.9),
-        {"modern": CLASSES.but(hidden=64, limit=400_000, batch=32, learning_rate=0.005, chrono=1500)},
+        {"modern": CLASSES.but(
+                hidden=64, limit=100_000, batch=16, learning_rate=0.005, input_interval=4, chrono=1500
+            )},
         {"modern": 3},
     ),
     Experiment(

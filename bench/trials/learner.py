@@ -134,6 +134,8 @@ def starts(settings):
     rules = {}
     if settings.interval is not None:
         rules |= dict.fromkeys(("weight_ih", "weight_hh", "bias"), clstm.init.Uniform(settings.interval))
+    if settings.input_interval is not None:
+        rules |= dict.fromkeys(("weight_ih.i", "weight_ih.g"), clstm.init.Uniform(settings.input_interval))
     if settings.chrono is not None:
         rules["bias"] = clstm.init.Chrono(settings.chrono)
     for gate, biases in (("i", settings.input_bias), ("o", settings.output_bias)):

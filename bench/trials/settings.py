@@ -35,6 +35,8 @@ class Settings:
     interval : float or None
         Starting weights are uniform from minus this to this, output weights included, and so are biases that nothing
         else is said about. None: the defaults of clstm, those of Keras.
+    input_interval : float or None
+        Starting weights of the input are uniform from minus this to this.
     chrono : int or None
         Starting biases of forget and input gates are `clstm.init.Chrono` of so many steps.
     input_bias, output_bias : tuple of float or None
@@ -52,6 +54,7 @@ class Settings:
     halved_after: int | None = None
     clip_norm: float | None = None
     interval: float | None = None
+    input_interval: float | None = None
     chrono: int | None = None
     input_bias: tuple | None = None
     output_bias: tuple | None = None

@@ -16,8 +16,15 @@ HEADER = [
 ]
 NOTE = (
     "Cells: that of 1997, the modern LSTM with a forget gate, and a plain RNN. Median, mean and most: sequences until "
-    "the task was solved, in the trials that solved it. Test: wrong of 2560 fresh sequences (the worst trial), unless it "
-    "says otherwise. Published: the paper of 1997, but for the last tasks."
+    "the task was solved, in the trials that solved it. Test: wrong of 2560 fresh sequences, in the worst trial that "
+    "solved the task, unless it says otherwise. Published: the paper of 1997, but for the last tasks."
+)
+
+
+SETTINGS_HEADER = ["task", "cell", "H", "loss", "sequences of an update", "optimiser", "learning rate", "start"]
+SETTINGS_NOTE = (
+    "n: sequences so far. Start: weights are uniform in the range that is given, and otherwise those of Keras; biases "
+    "of gates are those of the cells in turn."
 )
 
 
@@ -38,6 +45,53 @@ def table(results: Results) -> Table:
             if trials:
                 rows.append(row(experiment, cell, trials))
     return Table("The tasks of 1997, and later ones", HEADER, rows, NOTE)
+
+
+def page(results: Results) -> str:
+    """Markdown for docs/explanation/tasks_1997.md: the table, and the settings."""
+    facts = results.found["machine"]
+    seconds = sum(trial["seconds"] for trial in results.trials)
+    where = (
+        f"{len(results.trials)} trials of {results.found['date'][:10]}, {seconds / 60:.0f} minutes of one core "
+        f"({facts['cpu']}, shared with other work), Python {facts['python']}."
+    )
+    tables = [f"#{render(made)}" for made in (table(results), settings_table(results))]  # of the third level
+    return "\n\n".join([where, *tables]) + "\n"
+
+
+def settings_table(results: Results) -> Table:
+    """How each network learns."""
+    rows = []
+    for experiment in EXPERIMENTS:
+        for cell, chosen in experiment.settings.items():
+            if results.of(experiment.name, cell):
+                rows.append([experiment.title, cell, *learning(chosen)])
+    return Table("Settings", SETTINGS_HEADER, rows, SETTINGS_NOTE)
+
+
+def learning(chosen):
+    """Settings as text."""
+    rate = f"{chosen.learning_rate:g}"
+    if chosen.halved_after is not None:
+        rate += f" / (1 + n / {chosen.halved_after})"
+    optimizer = chosen.optimizer
+    if chosen.clip_norm is not None:
+        optimizer += f", norm up to {chosen.clip_norm:g}"
+    loss = chosen.loss.replace("_", "-") + ", outputs see inputs" * chosen.direct
+    return [str(chosen.hidden), loss, str(chosen.batch), optimizer, rate, ", ".join(start(chosen)) or "Keras"]
+
+
+def start(chosen):
+    """What is said about starting weights."""
+    if chosen.interval is not None:
+        yield f"\u00b1{chosen.interval:g}"
+    if chosen.input_interval is not None:
+        yield f"inputs of i and g \u00b1{chosen.input_interval:g}"
+    if chosen.chrono is not None:
+        yield f"Chrono({chosen.chrono})"
+    for gate, biases in (("i", chosen.input_bias), ("o", chosen.output_bias)):
+        if biases is not None:
+            yield f"bias of {gate} {' '.join(f'{bias:g}' for bias in biases)}"
 
 
 def row(experiment, cell, trials):
