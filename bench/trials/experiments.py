@@ -53,6 +53,9 @@ class Experiment:
 
 OLD = Settings(hidden=4, limit=100_000, loss="logistic", optimizer="sgd", learning_rate=0.1, interval=0.2)
 OLD_SIGNAL = OLD.but(hidden=3, interval=0.1, input_bias=(-1, -3, -5), output_bias=(-2, -4, -6))
+OLD_LAG = OLD.but(
+    loss="cross_entropy", optimizer="adam", learning_rate=0.003, input_bias=(-5,), h="identity", direct=True
+)
 NEW = Settings(hidden=16, limit=100_000, batch=8, clip_norm=1.0)
 CLASSES = NEW.but(loss="cross_entropy", batch=4)
 
@@ -63,22 +66,23 @@ EXPERIMENTS = (
         {
             "1997": OLD.but(hidden=6, learning_rate=0.5, output_bias=(-1, -1, -2, -2, -3, -3)),
             "modern": CLASSES.but(batch=1),
+            "small": CLASSES.but(hidden=5, batch=1),
         },
-        {"1997": 30, "modern": 10}, ("1-5", "3 blocks of 2"),
+        {"1997": 30, "modern": 10, "small": 10}, ("1-5", "3 blocks of 2"),
     ),
     Experiment(
         "lag", "long lag 100, regular (2a)", partial(problems.regular, p=100),
         {
-            "1997": OLD.but(hidden=1, learning_rate=1.0, direct=True),
-            "modern": CLASSES.but(chrono=100, direct=True),
+            "1997": OLD_LAG,
+            "modern": CLASSES.but(chrono=1000, h="identity", direct=True),
         },
         {"1997": 10, "modern": 10}, ("2a", "p=100"),
     ),
     Experiment(
         "lag-irregular", "long lag 100, irregular (2b)", partial(problems.irregular, p=100),
         {
-            "1997": OLD.but(hidden=1, learning_rate=1.0, direct=True),
-            "modern": CLASSES.but(chrono=100, direct=True),
+            "1997": OLD_LAG,
+            "modern": CLASSES.but(chrono=1000, h="identity", direct=True),
         },
         {"1997": 10, "modern": 10}, ("2b", "p=100"),
     ),
@@ -120,8 +124,9 @@ EXPERIMENTS = (
         {
             "1997": OLD.but(limit=300_000, learning_rate=0.5, interval=0.1, input_bias=(-3, -3, -6, -6)),
             "modern": NEW.but(chrono=100, clip_norm=0.2, halved_after=5000),
+            "small": NEW.but(hidden=4, chrono=100, clip_norm=0.2, halved_after=20_000),
         },
-        {"1997": 10, "modern": 10}, ("4-1", "T=100"),
+        {"1997": 10, "modern": 10, "small": 10}, ("4-1", "T=100"),
     ),
     Experiment(
         "adding-400", "adding, T=400", partial(problems.addition, T=400),
@@ -144,19 +149,21 @@ EXPERIMENTS = (
         {
             "1997": OLD.but(limit=200_000, learning_rate=0.5, interval=0.1, input_bias=(-2, -2, -4, -4)),
             "modern": CLASSES.but(chrono=100),
+            "small": CLASSES.but(hidden=3, chrono=100),
         },
-        {"1997": 20, "modern": 20}, ("6a", "2 symbols"),
+        {"1997": 20, "modern": 20, "small": 10}, ("6a", "2 symbols"),
     ),
     Experiment(
         "order3", "temporal order, 3 symbols (6b)", partial(problems.order, relevant=3),
         {
             "1997": OLD.but(hidden=6, limit=1_000_000, interval=0.1, input_bias=(-2, -2, -4, -4, -6, -6)),
             "modern": CLASSES.but(chrono=100),
+            "small": CLASSES.but(hidden=5, chrono=100),
         },
-        {"1997": 10, "modern": 10}, ("6b", "3 symbols"),
+        {"1997": 10, "modern": 10, "small": 10}, ("6b", "3 symbols"),
     ),
     Experiment(
-        "copy", "copy memory, T=1000", partial(problems.Copying, T=1000, share=0.9),
+        "copy", "copy memory, T=1000", partial(problems.Copying, T=1000, share=0.8),
         {"modern": CLASSES.but(
                 hidden=64, limit=100_000, batch=16, learning_rate=0.005, input_interval=4, chrono=1500
             )},

@@ -15,7 +15,8 @@ from clstm.optimizers import OptimizerState
 from ..tasks.sequences import Sequences, one_hot, valid
 from .settings import Settings
 
-OLD = {"forget_gate": False, "candidate_activation": "centered_sigmoid_2", "output_activation": "centered_sigmoid_1"}
+SQUASHING = ("candidate_activation", "output_activation")
+OLD = {"forget_gate": False, **dict(zip(SQUASHING, ("centered_sigmoid_2", "centered_sigmoid_1")))}
 ROWS = 250  # sequences for which outputs are computed at a time
 
 
@@ -115,7 +116,8 @@ class Part:
 def network(cell, settings, inputs, outputs, at_end, rng):
     """The recurrent layer, the last step of each sequence if `at_end`, and the output layer."""
     kind = clstm.RNN if cell == "rnn" else clstm.LSTM
-    options = OLD if cell == "1997" else {}
+    options = dict(OLD) if cell == "1997" else {}
+    options |= {name: value for name, value in zip(SQUASHING, (settings.g, settings.h)) if value is not None}
     recurrent = kind(inputs, settings.hidden, init=starts(settings), rng=rng, **options)
     output = dense(settings, settings.hidden, outputs, rng)
     return clstm.Network([recurrent, clstm.Pool("last"), output] if at_end else [recurrent, output])

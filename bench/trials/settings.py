@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 
-CELLS = {"1997": "the cell of 1997", "modern": "LSTM with a forget gate", "rnn": "plain recurrent layer"}
+CELLS = {
+    "1997": "the cell of 1997",
+    "modern": "LSTM with a forget gate",
+    "small": "the same with about as many weights as in the paper",
+    "rnn": "plain recurrent layer",
+}
 LOSSES = ("mse", "cross_entropy", "logistic")
 OPTIMIZERS = ("adam", "sgd")
 
@@ -41,6 +46,8 @@ class Settings:
         Starting biases of forget and input gates are `clstm.init.Chrono` of so many steps.
     input_bias, output_bias : tuple of float or None
         Starting biases of the input gates, and of the output gates, of the cells in turn.
+    g, h : str or None
+        Squashing functions of the candidate and of the output of a cell; None: those of the kind of cell.
     direct : bool
         Whether the output units see the inputs, too.
     """
@@ -58,6 +65,8 @@ class Settings:
     chrono: int | None = None
     input_bias: tuple | None = None
     output_bias: tuple | None = None
+    g: str | None = None
+    h: str | None = None
     direct: bool = False
 
     def but(self, **changes) -> Settings:

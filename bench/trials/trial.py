@@ -27,8 +27,8 @@ def run(name: str, cell: str, seed: int, limit: int | None = None) -> dict:
     -------
     dict
         "task", "cell", "seed"; "solved": bool, or None where there is no criterion; "sequences": how many came until it
-        was solved, or in all; "test": what the problem's test found; "weights", "settings", "seconds"; "diverged" if
-        outputs were not finite.
+        was solved, or in all; "test": what the problem's test found; "weights", "settings"; "seconds" of processor time;
+        "diverged" if outputs were not finite.
 
     Raises
     ------
@@ -42,14 +42,14 @@ def run(name: str, cell: str, seed: int, limit: int | None = None) -> dict:
     weights_rng, rng, test_rng = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(3))
     problem = experiment.problem(rng, test_rng)
     learner = Learner(cell, settings, problem.inputs, problem.outputs, problem.at_end, weights_rng)
-    started = time.perf_counter()
+    started = time.process_time()
     found = {"task": name, "cell": cell, "seed": seed}
     try:
         solved = learn(problem, learner)
         outcome = {"solved": solved if experiment.judged else None, "test": problem.test(learner)}
     except FloatingPointError:
         outcome = {"solved": False, "test": {}, "diverged": True}
-    seconds = round(time.perf_counter() - started, 1)
+    seconds = round(time.process_time() - started, 1)
     more = {"sequences": learner.seen, "weights": learner.weights, "settings": settings.record(), "seconds": seconds}
     return found | outcome | more
 
