@@ -11,8 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import clstm
-
 ROOT = Path(__file__).parents[1]
 
 
@@ -398,7 +396,11 @@ def test_settings_as_text():
     assert table.learning(Settings(4, 1)) == ["4", "mse", "1", "adam", "0.01", "Keras"]
     rich = Settings(
         *(6, 1, "cross_entropy", 8, "sgd", 0.5, 5000, 0.2, 0.1, 4, 100),
-        **{"input_bias": (-1, -2), "output_bias": (-3,), "g": "sigmoid", "h": "identity", "direct": True},
+        input_bias=(-1, -2),
+        output_bias=(-3,),
+        g="sigmoid",
+        h="identity",
+        direct=True,
     )
     assert table.learning(rich) == [
         *("6", "cross-entropy, g sigmoid, h identity, outputs see inputs", "8", "sgd, norm up to 0.2"),
@@ -444,13 +446,16 @@ def test_the_command(tiny, tmp_path, capsys, monkeypatch):
 class Here:
     """A pool of processes that is none."""
 
-    def __init__(self, jobs, context, initializer, arguments):
-        assert (initializer, arguments) == (clstm.set_num_threads, (1,))
+    def __init__(self, jobs, context, initializer):
+        assert initializer is command.prepared
 
     def __enter__(self):
         return self
 
     def __exit__(self, *error):
+        pass
+
+    def shutdown(self, wait, cancel_futures):
         pass
 
     def submit(self, function, *arguments):
@@ -477,7 +482,7 @@ def test_a_package_that_is_not_there_is_named_once(monkeypatch, tmp_path, capsys
     [
         (["--only", "addition"], "no task is named 'addition'; there are reber"),
         (["--only", ","], "no task is named"),
-        (["--cells", "1998,modern"], "no cell is named '1998'; there are 1997, modern, rnn"),
+        (["--cells", "1998,modern"], "no cell is named '1998'; there are 1997, modern, small, rnn"),
         (["--seeds", "0"], "expected a number from 1, got '0'"),
         (["--jobs", "two"], "expected a number from 1, got 'two'"),
         (["--only", "copy", "--cells", "rnn"], "copy: no trials with rnn"),

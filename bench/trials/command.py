@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import multiprocessing
+import signal
 import sys
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
@@ -102,13 +103,21 @@ def measured(args):
     trials = wanted(args)
     if not trials:
         parser().error(f"{', '.join(args.only)}: no trials with {', '.join(args.cells)}")
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(args.jobs, len(trials)), context, clstm.set_num_threads, (1,)) as pool:
+    with ProcessPoolExecutor(min(args.jobs, len(trials)), multiprocessing.get_context("spawn"), prepared) as pool:
         running = {pool.submit(run, *trial): trial for trial in trials}
-        for done in as_completed(running):
-            collect(results, done, running[done])
-            results.write(args.out)
+        try:
+            for done in as_completed(running):
+                collect(results, done, running[done])
+                results.write(args.out)
+        finally:  # if the command is interrupted, those that wait are not begun
+            pool.shutdown(wait=False, cancel_futures=True)
     return results
+
+
+def prepared():
+    """Of a process for trials: one thread; it ends without a word when the command is interrupted."""
+    clstm.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def wanted(args) -> list[tuple]:

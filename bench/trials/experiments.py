@@ -54,7 +54,13 @@ class Experiment:
 OLD = Settings(hidden=4, limit=100_000, loss="logistic", optimizer="sgd", learning_rate=0.1, interval=0.2)
 OLD_SIGNAL = OLD.but(hidden=3, interval=0.1, input_bias=(-1, -3, -5), output_bias=(-2, -4, -6))
 OLD_LAG = OLD.but(
-    loss="cross_entropy", optimizer="adam", learning_rate=0.003, input_bias=(-5,), h="identity", direct=True
+    limit=30_000,
+    loss="cross_entropy",
+    optimizer="adam",
+    learning_rate=0.003,
+    input_bias=(-5,),
+    h="identity",
+    direct=True,
 )
 NEW = Settings(hidden=16, limit=100_000, batch=8, clip_norm=1.0)
 CLASSES = NEW.but(loss="cross_entropy", batch=4)
@@ -74,7 +80,7 @@ EXPERIMENTS = (
         "lag", "long lag 100, regular (2a)", partial(problems.regular, p=100),
         {
             "1997": OLD_LAG,
-            "modern": CLASSES.but(chrono=1000, h="identity", direct=True),
+            "modern": CLASSES.but(limit=30_000, chrono=1000, h="identity", direct=True),
         },
         {"1997": 10, "modern": 10}, ("2a", "p=100"),
     ),
@@ -82,7 +88,7 @@ EXPERIMENTS = (
         "lag-irregular", "long lag 100, irregular (2b)", partial(problems.irregular, p=100),
         {
             "1997": OLD_LAG,
-            "modern": CLASSES.but(chrono=1000, h="identity", direct=True),
+            "modern": CLASSES.but(limit=30_000, chrono=1000, h="identity", direct=True),
         },
         {"1997": 10, "modern": 10}, ("2b", "p=100"),
     ),

@@ -27,8 +27,8 @@ def run(name: str, cell: str, seed: int, limit: int | None = None) -> dict:
     -------
     dict
         "task", "cell", "seed"; "solved": bool, or None where there is no criterion; "sequences": how many came until it
-        was solved, or in all; "test": what the problem's test found; "weights", "settings"; "seconds" of processor time;
-        "diverged" if outputs were not finite.
+        was solved, or in all; "test": what the problem's test found; "weights"; "settings"; "seconds" of processor
+        time; "diverged" if outputs were not finite.
 
     Raises
     ------
