@@ -288,7 +288,7 @@ def test_a_look_every_so_many_sequences():
 
 
 def test_the_memoryless_strategy_does_not_solve_copying():
-    problem = problems.Copying(*generators(), T=10, share=0.9)
+    problem = problems.Copying(*generators(), T=10)
 
     class Memoryless(Oracle):
         def outputs(self, data):
@@ -500,6 +500,51 @@ def test_bad_arguments(arguments, message, capsys, tmp_path):
 def test_a_report_of_no_file(tmp_path):
     with pytest.raises(SystemExit, match="nowhere"):
         command.main(["--report", "--out", str(tmp_path / "nowhere.json")])
+
+
+# The figures of the documentation
+
+
+@pytest.fixture(scope="module")
+def documented():
+    return Results.read(ROOT / "docs" / "_drawings" / "tasks.json")
+
+
+def test_the_page_is_made_of_the_file(documented):
+    written = (ROOT / "docs" / "_drawings" / "tasks.md").read_text(encoding="utf-8")
+    assert table.page(documented) == written
+
+
+def test_documented_trials_had_the_settings_of_today(documented):
+    for found in documented.trials:
+        chosen = experiments.named(found["task"]).settings[found["cell"]]
+        assert found["settings"] == json.loads(json.dumps(chosen.record())), (found["task"], found["cell"])
+
+
+@pytest.mark.parametrize("task", ["adding", "order2", "order3"])
+@pytest.mark.parametrize("cell", ["modern", "small"])
+def test_the_modern_cell_needs_no_more_sequences_than_the_paper(documented, task, cell):
+    trials = documented.of(task, cell)
+    published_for = experiments.named(task).row
+    row = next(row for row in published.results(published_for[0]) if row.setting == published_for[1])
+    assert len(trials) >= 10
+    assert all(found["solved"] and found["sequences"] <= row.sequences for found in trials)
+
+
+def test_the_cell_of_1997_learnt_the_embedded_reber_grammar(documented):
+    trials = documented.of("reber", "1997")
+    assert len(trials) == 30
+    assert sum(found["solved"] for found in trials) >= 0.95 * 30
+
+
+def test_the_contrasts(documented):
+    assert all(found["solved"] for found in documented.of("adding-400", "modern"))
+    plain = documented.of("adding-400", "rnn")
+    assert len(plain) >= 3
+    assert not any(found["solved"] for found in plain)
+    copying = documented.of("copy", "modern")
+    assert copying
+    assert all(found["test"]["of_baseline"] < 0.9 for found in copying)
 
 
 @pytest.mark.slow

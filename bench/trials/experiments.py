@@ -169,7 +169,7 @@ EXPERIMENTS = (
         {"1997": 10, "modern": 10, "small": 10}, ("6b", "3 symbols"),
     ),
     Experiment(
-        "copy", "copy memory, T=1000", partial(problems.Copying, T=1000, share=0.8),
+        "copy", "copy memory, T=1000", partial(problems.Copying, T=1000),
         {"modern": CLASSES.but(
                 hidden=64, limit=100_000, batch=16, learning_rate=0.005, input_interval=4, chrono=1500
             )},

@@ -7,6 +7,7 @@ are tested. So what is learnt does not depend on how often it is looked at.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -106,15 +107,15 @@ class OnLine(Problem):
 
 
 def addition(rng, test_rng, T):
-    return OnLine(lambda n, r: adding.addition(n, r, T), adding.addition_criterion, rng, test_rng, 2, 1)
+    return OnLine(partial(adding.addition, T=T), adding.addition_criterion, rng, test_rng, 2, 1)
 
 
 def multiplication(rng, test_rng, n_seq):
-    return OnLine(adding.multiplication, lambda: adding.multiplication_criterion(n_seq), rng, test_rng, 2, 1)
+    return OnLine(adding.multiplication, partial(adding.multiplication_criterion, n_seq), rng, test_rng, 2, 1)
 
 
 def order(rng, test_rng, relevant):
-    make, symbols = lambda n, r: temporal_order.order(n, r, relevant), len(temporal_order.SYMBOLS)
+    make, symbols = partial(temporal_order.order, relevant=relevant), len(temporal_order.SYMBOLS)
     return OnLine(make, temporal_order.criterion, rng, test_rng, symbols, 2**relevant)
 
 
@@ -189,17 +190,17 @@ class LongLag(Looked):
 
 
 def regular(rng, test_rng, p):
-    make = lambda n, r: long_lags.regular(n, r, p)  # noqa: E731
+    make = partial(long_lags.regular, p=p)
     return LongLag(make, long_lags.is_solved_regular, False, rng, test_rng, p + 1, p + 1)
 
 
 def irregular(rng, test_rng, p):
-    make = lambda n, r: long_lags.irregular(n, r, p)  # noqa: E731
+    make = partial(long_lags.irregular, p=p)
     return LongLag(make, long_lags.is_solved_irregular, False, rng, test_rng, p + 1, p + 1)
 
 
 def distracting(rng, test_rng, q, p):
-    make = lambda n, r: long_lags.distracting(n, r, q, p)  # noqa: E731
+    make = partial(long_lags.distracting, q=q, p=p)
     return LongLag(make, long_lags.is_solved_distracting, True, rng, test_rng, p + 4, 2)
 
 
@@ -226,28 +227,28 @@ def signal(rng, test_rng, variant, N):
     generator = getattr(two_sequence, variant)
     judges = {
         "clean": (two_sequence.st2, 0.2),
-        "noisy": (lambda outputs, data: two_sequence.st2(outputs, data, noisy=True), 0.2),
+        "noisy": (partial(two_sequence.st2, noisy=True), 0.2),
         "noisy_targets": (two_sequence.is_solved_noisy_targets, 0.1),
     }
-    return TwoSequence(lambda n, r: generator(n, r, N=N), *judges[variant], rng, test_rng, 1, 1)
+    return TwoSequence(partial(generator, N=N), *judges[variant], rng, test_rng, 1, 1)
 
 
 class Copying(Looked):
-    """Copy memory: the cross-entropy of 128 other sequences is below `share` of what is possible without memory."""
+    """Copy memory: the cross-entropy of 128 other sequences is below 0.8 of what is possible without memory."""
 
     at_end = False
     every = 1600
     count = 128
+    share = 0.8
 
-    def __init__(self, rng, test_rng, T, share) -> None:
-        super().__init__(
-            lambda n, r: copy_memory.copying(n, r, T), rng, test_rng, copy_memory.SYMBOLS, copy_memory.BLANK + 1
-        )
-        self.tested, self.least = self.make(self.count, test_rng), share * copy_memory.baseline(T)
+    def __init__(self, rng, test_rng, T) -> None:
+        make = partial(copy_memory.copying, T=T)
+        super().__init__(make, rng, test_rng, copy_memory.SYMBOLS, copy_memory.BLANK + 1)
+        self.tested = self.make(self.count, test_rng)
         self.baseline = copy_memory.baseline(T)
 
     def look(self, learner):
-        return entropy(learner.outputs(self.tested), self.tested) < self.least
+        return entropy(learner.outputs(self.tested), self.tested) < self.share * self.baseline
 
     def test(self, learner):
         data = self.make(self.count, self.test_rng)
