@@ -334,6 +334,8 @@ def test_the_1997_cell_is_set_up_as_in_the_paper(experiment):
     assert (old.batch, old.interval) == (1, row.interval)
     if old.optimizer == "sgd":
         assert old.learning_rate == row.learning_rate
+    if experiment.name == "multiplication":  # whose input gates start as for adding
+        row = row._replace(input_gate_bias=published.conditions("4-1").input_gate_bias)
     for ours, theirs in ((old.input_bias, row.input_gate_bias), (old.output_bias, row.output_gate_bias)):
         by_cell = None if theirs in (None, "random") else tuple(np.repeat(theirs, row.cells))
         assert ours == by_cell
