@@ -26,7 +26,7 @@ from .trial import run
 OUT = "build/bench/tasks.json"
 QUICK_SEEDS, QUICK_LIMIT = 1, 2000
 EXAMPLES = f"""examples:
-  python -m bench tasks                          everything; a quarter of an hour on two cores
+  python -m bench tasks                          everything; about ten minutes on two cores
   python -m bench tasks --only adding,order2     two tasks
   python -m bench tasks --only reber --seeds 5   fewer trials
   python -m bench tasks --cells modern --update  some cells again; keeps the other trials of the JSON file
