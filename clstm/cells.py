@@ -195,7 +195,7 @@ class LSTMCell(RecurrentCell):
         I and H.
     bias : bool, default True
         Whether there is a bias b.
-    peephole, coupled, forget_gate, clip, cell_clip, gradient_clip
+    peephole, coupled, forget_gate, clip, cell_clip, proj_size, layer_norm, gradient_clip
         As in `LSTM`.
     gate_activation, candidate_activation, output_activation
         As in `LSTM`.
@@ -212,7 +212,7 @@ class LSTMCell(RecurrentCell):
 
     Notes
     -----
-    Parameters: ``weight_ih`` (4H, I), ``weight_hh`` (4H, H), ``bias`` (4H,), and ``peephole`` if there is one.
+    Parameters: ``weight_ih`` (4H, I), ``weight_hh`` (4H, H), ``bias`` (4H,), and those of options, as in `LSTM`.
     Equations and starting weights are those of `LSTM`.
 
     Examples

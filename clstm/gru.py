@@ -66,6 +66,9 @@ class GRU(RecurrentLayer):
         Whether each layer also reads the sequence from its end, with parameters of its own. D is 2 then, else 1.
     bias : bool, default True
         Whether there are biases.
+    reset_after : bool, default True
+        False: the reset comes before the product, n = tanh(w_in x_t + b_n + w_hn (r h_{t-1})), as in the article and as
+        ONNX's default. There is no ``bias_hn`` then.
     clip : float, optional
         Limits the arguments of the activations to +-clip (ONNX ``clip``).
     gradient_clip : float, optional

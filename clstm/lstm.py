@@ -111,6 +111,13 @@ class LSTM(RecurrentLayer):
         Limits the arguments of the activations of gates and candidate to +-clip (ONNX ``clip``).
     cell_clip : float, optional
         Limits the cell state to +-cell_clip (TensorFlow ``cell_clip``).
+    proj_size : int, default 0
+        P, the size of h if that is projected: h_t = w_hr (o tanh(c_t)), of P elements instead of H (Sak, Senior and
+        Beaufays 2014); y and everything else that reads h has that size. 0: no projection.
+    layer_norm : bool, default False
+        Layer normalisation (Ba, Kiros and Hinton 2016). With N(a) = (a - mean) / sqrt(variance + 1e-5) over the
+        elements of a row, z_t = gain_ih N(w_ih x_t) + gain_hh N(w_hh h_{t-1}) + b, over all gates together, and h_t = o
+        tanh(gain_c N(c_t) + bias_c). Excludes ``forget_gate=False``.
     gradient_clip : float, optional
         Limits the gradients of those arguments to +-gradient_clip in each step of `backward` (Graves 2013). The
         gradient is not exact then, where that happens.
@@ -172,11 +179,13 @@ class LSTM(RecurrentLayer):
     Parameters, for k = 0 .. L-1, and again with the suffix ``_reverse`` if bidirectional: ``weight_ih_l{k}`` (4H, I or
     D*H), ``weight_hh_l{k}`` (4H, H), ``bias_l{k}`` (4H,); rows in the order of the gates i f g o. Names and order are
     PyTorch's, whose two biases are one here. Without a forget gate of its own (coupled, or forget_gate False) the gates
-    are i g o, and there are 3H rows. Peepholes are ``peephole_l{k}`` (3, H) in the order i f o, or (2, H), i o.
+    are i g o, and there are 3H rows. Peepholes are ``peephole_l{k}`` (3, H) in the order i f o, or (2, H), i o. With a
+    projection, ``weight_hr_l{k}`` is (P, H), and ``weight_hh_l{k}`` (4H, P). Of layer normalisation there are
+    ``gain_ih_l{k}`` and ``gain_hh_l{k}`` (4H,), ``gain_c_l{k}`` and ``bias_c_l{k}`` (H,).
 
     Starting weights are those of Keras: Glorot uniform for the input (Glorot and Bengio 2010), orthogonal for the
     recurrent matrix (Saxe, McClelland and Ganguli 2014), zero for the bias but 1 for that of the forget gate
-    (Jozefowicz, Zaremba and Sutskever 2015); peepholes start at zero.
+    (Jozefowicz, Zaremba and Sutskever 2015); peepholes start at zero, gains at 1, a projection as Glorot uniform.
 
     Results are the same bits for every number of threads, and a row does not depend on the rest of the batch.
 

@@ -18,7 +18,9 @@ KINDS = {
     "tanh": (clstm.RNN, clstm.RNNCell, {"activation": "tanh"}),
     "relu": (clstm.RNN, clstm.RNNCell, {"activation": "relu"}),
 }
-OPTIONS = list(product(KINDS, (1, 2, 3), (False, True), (1, 5), (False, True), (None, "ragged"), (True, False)))
+PROJECTED = "projected"  # for which PyTorch has no cell
+LAYERS = {**KINDS, PROJECTED: (clstm.LSTM, None, {"proj_size": 5})}
+OPTIONS = list(product(LAYERS, (1, 2, 3), (False, True), (1, 5), (False, True), (None, "ragged"), (True, False)))
 
 
 def twin_of(layer, name):
@@ -26,6 +28,8 @@ def twin_of(layer, name):
     options = {"bias": layer.bias, "dtype": torch.float64}
     if name in ("tanh", "relu"):
         options["nonlinearity"] = name
+    if name == PROJECTED:
+        options["proj_size"] = layer.proj_size
     if isinstance(layer, clstm.LSTM | clstm.GRU | clstm.RNN):
         options.update(num_layers=layer.num_layers, bidirectional=layer.bidirectional, batch_first=True)
     twin = getattr(torch.nn, type(layer).__name__)(layer.input_size, layer.hidden_size, **options)
@@ -70,14 +74,15 @@ def close(actual, expected):
 def test_forward_and_all_gradients_are_those_of_pytorch(kind, num_layers, bidirectional, N, with_state, lengths, bias):
     T, I, H = 7, 4, 9
     rng = np.random.default_rng(OPTIONS.index((kind, num_layers, bidirectional, N, with_state, lengths, bias)))
-    make, _, options = KINDS[kind]
+    make, _, options = LAYERS[kind]
     layer = make(
         I, H, num_layers=num_layers, bidirectional=bidirectional, bias=bias, dtype="float64", rng=rng, **options
     )
     layer.flat_parameters += rng.normal(size=layer.flat_parameters.size) / 5
-    count, shape = 2 if kind == "lstm" else 1, (num_layers * layer.output_size // H, N, H)
+    lead = num_layers * (1 + bidirectional), N
+    sizes = (layer.proj_size or H, H) if make is clstm.LSTM else (H,)
     x, dy = rng.normal(size=(N, T, I)), rng.normal(size=(N, T, layer.output_size))
-    state, dstate = (tuple(rng.normal(size=shape) for _ in range(count)) for _ in range(2))
+    state, dstate = (tuple(rng.normal(size=(*lead, size)) for size in sizes) for _ in range(2))
     if lengths:
         lengths = [3] if N == 1 else [2, 7, 1, 4, 7]  # not sorted; PyTorch has no length 0
     y, final, tape = layer.forward(x, given(state) if with_state else None, lengths)
