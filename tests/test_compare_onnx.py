@@ -149,7 +149,12 @@ def cases(kind, choices, seed):
 CLIP = [(), (("clip", 0.4),)]
 COUPLED = [(), (("coupled", True),)]
 RELU = [(), (("activation", "relu"),)]
-COMBINED = [*cases("LSTM", [COUPLED, CLIP], 1000), *cases("GRU", [CLIP], 2000), *cases("RNN", [RELU, CLIP], 3000)]
+RESET = [(), (("reset_after", False),)]
+COMBINED = [
+    *cases("LSTM", [COUPLED, CLIP], 1000),
+    *cases("GRU", [RESET, CLIP], 2000),
+    *cases("RNN", [RELU, CLIP], 3000),
+]
 ACTIVE = [
     Case(kind, ((place, name),), direction=direction, N=4, T=3, I=5, H=12, seed=4000 + k)
     for k, (kind, place, name, direction) in enumerate(
