@@ -149,7 +149,9 @@ def array_of(name: str, value: Any) -> np.ndarray:
     if type(value) is np.ndarray:
         return value
     if isinstance(value, np.ma.MaskedArray):
-        raise wrong(TypeError, name, "an array without a mask (steps are left out by lengths)", "a masked array")
+        raise wrong(
+            TypeError, name, "an array without a mask (steps are left out by lengths or mask)", "a masked array"
+        )
     try:
         return np.asarray(value)
     except ValueError as error:  # rows of unequal length

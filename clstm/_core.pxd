@@ -1,7 +1,7 @@
 # Mirrors src_c/clstm.h, where every name is explained; nothing else stands here.
 
 from libc.stddef cimport ptrdiff_t
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint64_t
 
 
 cdef extern from "clstm.h" nogil:
@@ -73,6 +73,14 @@ cdef extern from "clstm.h" nogil:
         ptrdiff_t first_layer
         ptrdiff_t first_index
 
+    ctypedef struct clstm_pieces:
+        ptrdiff_t rows
+        ptrdiff_t times
+        const ptrdiff_t *row
+        const ptrdiff_t *start
+        const ptrdiff_t *time
+        const ptrdiff_t *noise_time
+
     ctypedef struct clstm_batch:
         ptrdiff_t N
         ptrdiff_t T
@@ -80,6 +88,7 @@ cdef extern from "clstm.h" nogil:
         const int64_t *symbols
         ptrdiff_t num
         const clstm_noise *noise
+        const clstm_pieces *pieces
 
     ctypedef struct clstm_sequence:
         void *data
@@ -202,6 +211,7 @@ cdef extern from "clstm.h" nogil:
                                    const clstm_weights *weights, void *memory)
     clstm_status clstm_stream_reload(void *memory, const clstm_weights *weights)
     clstm_status clstm_stream_reset(void *memory, clstm_state state)
+    clstm_status clstm_stream_reset_rows(void *memory, const uint8_t *flags, clstm_state state)
     clstm_status clstm_stream_state(void *memory, clstm_state state)
     clstm_status clstm_stream_step(void *memory, const void *x, ptrdiff_t stride_x, void *y, ptrdiff_t stride_y)
 

@@ -53,11 +53,14 @@ cdef enum Kind:
     F64 = CLSTM_F64
     INT64
     INTP
+    BOOL
 
 
 cdef Py_ssize_t itemsize_of(Kind kind) noexcept nogil:
     if kind == F32:
         return 4
+    if kind == BOOL:
+        return 1
     return 8 if kind == F64 or kind == INT64 else sizeof(ptrdiff_t)
 
 
@@ -71,6 +74,8 @@ cdef bint is_of(const Py_buffer *view, Kind kind) noexcept:
         return letter == b"f"
     if kind == F64:
         return letter == b"d"
+    if kind == BOOL:
+        return letter == b"?"
     return letter in b"ilqn"
 
 
@@ -96,8 +101,9 @@ cdef void *block(object array, str name, Kind kind, Py_ssize_t size, bint write=
 
 cdef clstm_sequence sequence(object array, str name, Kind kind, clstm_batch batch, Py_ssize_t features,
                              bint write=False) except *:
-    """[N,T,F] with any strides but that of the last axis; None has no data."""
+    """[N,T,F], or of pieces [rows,times,F], with any strides but that of the last axis; None has no data."""
     cdef clstm_sequence found
+    cdef Py_ssize_t N = rows_of(batch), T = times_of(batch)
     found.data, found.stride_n, found.stride_t = NULL, 0, 0
     if array is None:
         return found
@@ -105,18 +111,18 @@ cdef clstm_sequence sequence(object array, str name, Kind kind, clstm_batch batc
     PyObject_GetBuffer(array, &view, PyBUF_STRIDES | PyBUF_FORMAT)
     cdef bint fits = (
         is_of(&view, kind) and view.ndim == 3 and not (write and view.readonly)
-        and view.shape[0] == batch.N and view.shape[1] == batch.T and view.shape[2] == features
+        and view.shape[0] == N and view.shape[1] == T and view.shape[2] == features
         and (view.strides[2] == view.itemsize or features == 1)
         and view.strides[0] % view.itemsize == 0 and view.strides[1] % view.itemsize == 0
     )
     if fits:
         found.data = view.buf
         # A stride that is never taken may be anything, and products over a BLAS look at it
-        found.stride_t = view.strides[1] // view.itemsize if batch.T > 1 else features
-        found.stride_n = view.strides[0] // view.itemsize if batch.N > 1 else batch.T * found.stride_t
+        found.stride_t = view.strides[1] // view.itemsize if T > 1 else features
+        found.stride_n = view.strides[0] // view.itemsize if N > 1 else T * found.stride_t
     PyBuffer_Release(&view)
     if not fits:
-        raise ValueError(f"{name}: expected ({batch.N}, {batch.T}, {features}) of the right type, last axis contiguous")
+        raise ValueError(f"{name}: expected ({N}, {T}, {features}) of the right type, last axis contiguous")
     return found
 
 
@@ -166,8 +172,30 @@ cdef clstm_batch batch_of(Py_ssize_t N, Py_ssize_t T, object lengths) except *:
     cdef clstm_batch batch
     batch.N, batch.T = N, T
     batch.lengths = <const ptrdiff_t *>block(lengths, "lengths", INTP, N)
-    batch.symbols, batch.num, batch.noise = NULL, 0, NULL
+    batch.symbols, batch.num, batch.noise, batch.pieces = NULL, 0, NULL, NULL
     return batch
+
+
+cdef clstm_pieces pieces_of(tuple pieces, Py_ssize_t N) except *:
+    """Those of a batch of N: rows, times, row, start, time, noise_time, by the names of clstm_pieces."""
+    cdef clstm_pieces found
+    rows, times, row, start, time, noise_time = pieces
+    found.rows, found.times = rows, times
+    found.row = <const ptrdiff_t *>block(row, "row", INTP, N)
+    found.start = <const ptrdiff_t *>block(start, "start", INTP, N)
+    found.time = <const ptrdiff_t *>block(time, "time", INTP, 0 if time is None else len(time))
+    found.noise_time = <const ptrdiff_t *>block(noise_time, "noise_time", INTP, found.rows * found.times)
+    return found
+
+
+cdef inline Py_ssize_t rows_of(clstm_batch batch) noexcept nogil:
+    """The first axis of the arrays of a batch."""
+    return batch.N if batch.pieces == NULL else batch.pieces.rows
+
+
+cdef inline Py_ssize_t times_of(clstm_batch batch) noexcept nogil:
+    """The second."""
+    return batch.T if batch.pieces == NULL else batch.pieces.times
 
 
 cdef Kind kind_of(object array) except *:

@@ -77,11 +77,22 @@ def embedding_backward(index, dy, dw):
 POOLS = ("last", "mean", "max")
 
 
-def pool_forward(str mode, Py_ssize_t split, x, lengths, y):
-    """y (N, F) = one vector for each sequence of x (N, T, F)"""
+cdef clstm_batch pool_batch(x, lengths, pieces, clstm_pieces *pieces_) except *:
+    cdef clstm_batch batch
+    if pieces is None:
+        return batch_of(x.shape[0], x.shape[1], lengths)
+    batch = batch_of(lengths.size, max(1, lengths.max()), lengths)
+    pieces_[0] = pieces_of(pieces, batch.N)
+    batch.pieces = pieces_
+    return batch
+
+
+def pool_forward(str mode, Py_ssize_t split, x, lengths, y, pieces=None):
+    """y (N, F) = one vector for each sequence of x (N, T, F), or for each piece"""
     cdef Kind kind = kind_of(x)
     cdef clstm_pool mode_ = <clstm_pool><int>POOLS.index(mode)
-    cdef clstm_batch batch = batch_of(x.shape[0], x.shape[1], lengths)
+    cdef clstm_pieces pieces_
+    cdef clstm_batch batch = pool_batch(x, lengths, pieces, &pieces_)
     cdef Py_ssize_t features = x.shape[2]
     cdef clstm_sequence x_ = sequence(x, "x", kind, batch, features)
     cdef void *y_ = block(y, "y", kind, batch.N * features, True)
@@ -91,11 +102,12 @@ def pool_forward(str mode, Py_ssize_t split, x, lengths, y):
     check(status)
 
 
-def pool_backward(str mode, Py_ssize_t split, x, lengths, dy, dx):
+def pool_backward(str mode, Py_ssize_t split, x, lengths, dy, dx, pieces=None):
     """Writes dx (N, T, F)."""
     cdef Kind kind = kind_of(x)
     cdef clstm_pool mode_ = <clstm_pool><int>POOLS.index(mode)
-    cdef clstm_batch batch = batch_of(x.shape[0], x.shape[1], lengths)
+    cdef clstm_pieces pieces_
+    cdef clstm_batch batch = pool_batch(x, lengths, pieces, &pieces_)
     cdef Py_ssize_t features = x.shape[2]
     cdef clstm_sequence x_ = sequence(x, "x", kind, batch, features)
     cdef clstm_sequence dx_ = sequence(dx, "dx", kind, batch, features, True)

@@ -8,7 +8,8 @@ cdef class StackTape:
     cdef clstm_runtime runtime
     cdef clstm_batch batch
     cdef clstm_noise noise
-    cdef object stack, lengths, symbols, rows, memory
+    cdef clstm_pieces pieces
+    cdef object stack, lengths, symbols, rows, places, memory
 
 
 cdef enum:
@@ -202,14 +203,23 @@ cdef class Stack:
         found.stride_n, found.stride_t = 0, self.stack.input_size
         return found
 
-    def forward(self, flat, x, lengths, h0, c0, y, h, c, bint keep=True, symbols=None, noise=None):
+    def forward(self, flat, x, lengths, h0, c0, y, h, c, bint keep=True, symbols=None, noise=None,
+                pieces=None):
         """Writes y, h and c; returns a tape, or None if it is not to be kept. With symbols (N, T) int64, x are their
-        vectors (num, I). With noise, as `Noise.core` gives it, masks are drawn."""
+        vectors (num, I). With noise, as `Noise.core` gives it, masks are drawn. `pieces`, of which `lengths` has the
+        steps, are what `pieces_of` takes."""
         cdef clstm_runtime runtime = current()
         steps = x if symbols is None else symbols
-        cdef clstm_batch batch = batch_of(steps.shape[0], steps.shape[1], lengths)
+        cdef clstm_batch batch
+        cdef clstm_pieces pieces_
+        if pieces is None:
+            batch = batch_of(steps.shape[0], steps.shape[1], lengths)
+        else:
+            batch = batch_of(lengths.size, max(1, lengths.max()), lengths)
+            pieces_ = pieces_of(pieces, batch.N)
+            batch.pieces = &pieces_
         if symbols is not None:
-            batch.symbols = <const int64_t *>block(symbols, "symbols", INT64, batch.N * batch.T)
+            batch.symbols = <const int64_t *>block(symbols, "symbols", INT64, rows_of(batch) * times_of(batch))
             batch.num = x.shape[0]
         cdef clstm_noise noise_
         if noise is not None:
@@ -230,6 +240,9 @@ cdef class Stack:
             if noise is not None:
                 tape.noise, tape.rows = noise_, noise[1]
                 tape.batch.noise = &tape.noise
+            if pieces is not None:
+                tape.places, tape.pieces = pieces, pieces_
+                tape.batch.pieces = &tape.pieces
             tape_ = aligned(tape.memory)
         cdef clstm_weights *weights = self.weights(flat)
         cdef clstm_status status
@@ -248,7 +261,7 @@ cdef class Stack:
     def backward(self, flat, StackTape tape not None, x, dy, dh, dc, dx, dh0, dc0, list grads not None,
                  Py_ssize_t bptt=0, flow_h=None, flow_c=None):
         """Writes dx, in the shape of x, dh0 and dc0, adds to grads, and uses the tape up. flow_h and flow_c, of shape
-        (L D, N, T, H) or None, get the whole gradients of h and c after each step."""
+        (L D, N, T, H) (of pieces, N and T are those of the arrays) or None, get the whole gradients of h and c after each step."""
         if tape.stack is not self:
             raise ValueError("tape: it is of another stack")
         cdef clstm_sequence x_ = self.input(x, "x", tape.batch)
@@ -256,7 +269,7 @@ cdef class Stack:
         cdef clstm_sequence dy_ = sequence(dy, "dy", self.kind, tape.batch, self.output_width())
         cdef clstm_state final = self.state(dh, dc, tape.batch.N, False)
         cdef clstm_state initial = self.state(dh0, dc0, tape.batch.N, True)
-        cdef clstm_state flow = self.state(flow_h, flow_c, tape.batch.N * tape.batch.T, True)
+        cdef clstm_state flow = self.state(flow_h, flow_c, rows_of(tape.batch) * times_of(tape.batch), True)
         cdef Scratch scratch = self.take_scratch(self.sizes(tape.runtime, tape.batch).backward)
         cdef void *tape_ = aligned(tape.memory)
         cdef clstm_weights *weights = self.weights(flat)
@@ -300,7 +313,7 @@ cdef class Stack:
         """Writes the gates and states, (N, T, H) or for h (N, T, R), each or None, of one layer and direction."""
         if tape.stack is not self:
             raise ValueError("tape: it is of another stack")
-        cdef Py_ssize_t steps = tape.batch.N * tape.batch.T, size = steps * self.stack.hidden_size, k
+        cdef Py_ssize_t steps = rows_of(tape.batch) * times_of(tape.batch), size = steps * self.stack.hidden_size, k
         cdef clstm_trace trace
         for k in range(4):
             trace.gates[k] = block(gates[k], "gates", self.kind, size, True) if k < len(gates) else NULL

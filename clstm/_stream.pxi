@@ -36,8 +36,9 @@ cdef class StackStream:
         PyMem_Free(weights)
         check(status)
 
-    def step(self, x, out=None):
-        """One step: returns out, or for None the stream's own array; None if x or out does not fit as it is."""
+    def step(self, x, out=None, reset=None, h=None, c=None):
+        """One step: returns out, or for None the stream's own array; None if x or out does not fit as it is. The rows
+        of which `reset` (N,) is not 0 start from h and c (L, H), or zeros."""
         cdef Rows x_ = rows(x, self.kind, self.I), out_
         if x_.data == NULL or x_.count != self.N:
             return None
@@ -51,6 +52,8 @@ cdef class StackStream:
                 return None
             y_, stride = out_.data, out_.stride
         cdef clstm_status status
+        if reset is not None:
+            self.reset_rows(reset, h, c)
         if self.short_step:
             status = clstm_stream_step(self.stream, x_.data, x_.stride, y_, stride)
         else:
@@ -71,6 +74,11 @@ cdef class StackStream:
     def reset(self, h, c):
         """Sets the state, (L, N, H) each, or None for zeros."""
         check(clstm_stream_reset(self.stream, self.stack.state(h, c, self.N, False)))
+
+    cdef int reset_rows(self, object flags, object h, object c) except -1:
+        """Sets the state of some rows to h and c, (L, H) each, or None for zeros."""
+        cdef const uint8_t *flags_ = <const uint8_t *>block(flags, "reset", BOOL, self.N)
+        return check(clstm_stream_reset_rows(self.stream, flags_, self.stack.state(h, c, 1, False)))
 
     def state(self, h, c):
         """Reads the state into h and c, (L, N, H) each."""

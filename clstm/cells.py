@@ -10,8 +10,9 @@ from . import _arrays
 from .gru import GRU
 from .layer import look
 from .lstm import LSTM
-from .recurrent import _Recurrent
 from .rnn import RNN
+from .sequences import ROWS
+from .stack import _Recurrent
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike
@@ -44,10 +45,10 @@ class RecurrentCell(_Recurrent):
             yield name.removesuffix("_l0"), shape
 
     def _checked(self, x, state, lengths):
-        """x (N, 1, I), (h, c) and no lengths as the core takes them."""
+        """x (N, 1, I), (h, c), no lengths as the core takes them, and the form, as of a layer."""
         x = _arrays.steps("x", x, self.dtype, self.input_size, axes="N")
         _arrays.absent("lengths", lengths, "x has no time axis")
-        return x[:, None], self._given_state(state, x.shape[0]), None
+        return x[:, None], self._given_state(state, x.shape[0]), None, ROWS
 
     def _lead(self, N):
         return (N,)
@@ -175,7 +176,7 @@ class RecurrentCell(_Recurrent):
         grads : dict of ndarray
         """
         saved = look(tape, self)
-        N = saved.x.shape[0]
+        N = saved.rows
         if dy is not None:
             dy = _arrays.of_shape("dy", dy, self.dtype, (N, self.output_size))[:, None]
         elif dstate is None:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 def run(layer: Any, checked: tuple, noise: tuple | None, memory: Any) -> tuple:
     """`_run` of a recurrent layer in training, within a budget in bytes, or None for the usual tape."""
-    x, state, lengths = checked
+    x, state, lengths, _ = checked
     if memory is not None:
         if layer.merge != "concat":
             raise _arrays.wrong(ValueError, "memory", f"None, because of merge={layer.merge!r}", memory)

@@ -112,6 +112,10 @@ class Dense(_DrawnLayer):
         y = placed(y, valid, (*x.shape[:-1], self.output_size))
         return y, None, Tape(self, (rows, valid, y.shape))
 
+    def _flat_run(self, x, state, sequences, keep):
+        """y, state and tape of sequences side by side in x: one long row."""
+        return self.forward(x, state)
+
     def backward(
         self,
         tape: Tape,

@@ -140,6 +140,10 @@ class Embedding(_DrawnLayer):
         y = Vectors(self._views["weight"], symbols)
         return y, None, Tape(self, (symbols, valid, y.shape))
 
+    def _flat_run(self, x, state, sequences, keep):
+        """y, state and tape of sequences side by side in x: one long row."""
+        return self.forward(x, state)
+
     def backward(
         self,
         tape: Tape,

@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-
-from . import _arrays, budget
-from .layer import CheckedGradients, Tape
-from .network import Network, _in_layer
-
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
-
-    from .noise import Noise
+from . import _arrays
+from .layer import CheckedGradients
+from .network import Network
+from .running import in_layer, run_layer_back
 
 
 class Ensemble(Network):
@@ -74,50 +66,26 @@ class Ensemble(Network):
 
     def _check_share(self, share):
         for k, layer in enumerate(self.layers):
-            with _in_layer(k, layer):
+            with in_layer(k, layer):
                 layer._check_share(share)
 
-    def infer(
-        self, x: ArrayLike, state: list[Any] | None = None, lengths: ArrayLike | None = None
-    ) -> tuple[np.ndarray, list[Any]]:
-        """y, and the list of the states of the members."""
-        x, state, lengths = self._checked(x, state, lengths)
-        outputs, states = [], []
-        for k, layer in enumerate(self.layers):
-            with _in_layer(k, layer):
-                y, after = layer.infer(x, state[k], lengths)
-            outputs.append(y)
-            states.append(after)
-        return mean_of(outputs), states
+    _refers = False
 
-    def forward(
-        self,
-        x: ArrayLike,
-        state: list[Any] | None = None,
-        lengths: ArrayLike | None = None,
-        *,
-        noise: int | Noise | None = None,
-        memory: int | None = None,
-    ) -> tuple[np.ndarray, list[Any], Tape]:
-        """The same, and a tape for `backward`. Each member has noise of its own, and a share of the memory."""
-        x, state, lengths = self._checked(x, state, lengths)
-        options = self._options(noise, budget.shares(self, x, lengths, state, memory))
-        outputs, states, tapes = [], [], []
-        for k, layer in enumerate(self.layers):
-            with _in_layer(k, layer):
-                y, after, tape = layer.forward(x, state[k], lengths, **options[k])
-            outputs.append(y)
-            states.append(after)
-            tapes.append(tape)
-        return mean_of(outputs), states, Tape(self, (tapes, outputs[0].shape, list(states)))
+    def _run(self, x, state, steps, keep, options):
+        """The mean of what the members give, their states and their tapes. Each has noise of its own, and a share of
+        the memory."""
+        runs = [self._run_one(k, x, state[k], steps, keep, options[k]) for k in range(len(self.layers))]
+        outputs, states, tapes = (list(parts) for parts in zip(*runs, strict=True))
+        return mean_of(outputs), states, tapes
 
     def _run_back(self, tapes, dy, dstate, grads, need_dx, bptt, backward):
         dy = dy / len(self.layers)
         parts = []
         for k, layer in enumerate(self.layers):
             own = CheckedGradients((name, grads[full]) for name, full in self._names_of[k])
-            with _in_layer(k, layer):
-                part, dstate[k], _ = backward(k)(tapes[k], dy, dstate[k], own, **self._options_back(k, need_dx, bptt))
+            with in_layer(k, layer):
+                options = self._options_back(k, need_dx, bptt)
+                part, dstate[k], _ = run_layer_back(layer, backward(k), tapes[k], dy, dstate[k], own, options)
             parts.append(part)
         return (None if parts[0] is None else sum(parts[1:], parts[0])), dstate, grads
 

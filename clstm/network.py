@@ -15,6 +15,8 @@ from .layer import CheckedGradients, Layer, Tape, look
 from .model_file import build, describe, shapes_of
 from .noise import Noise, noise_of
 from .recurrent import RecurrentLayer
+from .running import in_layer, like, reads_vectors, run_layer, run_layer_back
+from .sequences import ROWS, Flat, of_network, refuse_memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -204,6 +206,11 @@ class Network(Layer):
         return any(layer.takes_noise for layer in self.layers)
 
     @property
+    def takes_resets(self):
+        """Whether flags that reset a state mean anything to a layer."""
+        return any(isinstance(layer, RecurrentLayer) or getattr(layer, "takes_resets", False) for layer in self.layers)
+
+    @property
     def bidirectional(self):
         """Whether half of what the last layer gives was computed backward in time."""
         return self._reverse_share(None) == 0.5
@@ -231,29 +238,18 @@ class Network(Layer):
 
     def _check_share(self, share):
         for k, layer in enumerate(self.layers):
-            with _in_layer(k, layer):
+            with in_layer(k, layer):
                 layer._check_share(share)
             share = layer._share_after(share)
 
     # Running
 
-    def _checked(self, x, state, lengths):
-        """x, the list of states, and lengths, which are None if x has no time axis."""
-        if self.takes_indices:
-            x = _arrays.indices("x", x)
-            axes = {"sequence": 2, "step": 1, "any": x.ndim}[self.axes]
-            if x.ndim != axes:
-                raise _arrays.wrong(ValueError, "x", "shape (N, T)" if axes == 2 else "shape (N,)", f"shape {x.shape}")
-        else:
-            axes = {"sequence": "NT", "step": "N", "any": "N?"}[self.axes]
-            x = _arrays.steps("x", x, self.dtype, self.input_size, axes=axes)
-        if x.ndim + self.takes_indices == 3:
-            lengths = _arrays.lengths(lengths, *x.shape[:2])
-        else:
-            _arrays.absent("lengths", lengths, "x has no time axis")
+    def _checked(self, x, state, lengths, mask=None, resets=None):
+        """x, the list of states, and what of x is valid: lengths, which are None if x has no time axis, or `Flat`."""
+        x, steps = of_network(self, x, lengths, mask, resets)
         if state is None:
             state = [None] * len(self.layers)
-        return x, self._list("state", state), lengths
+        return x, self._list("state", state), steps
 
     def _list(self, name, value):
         """One entry for each layer."""
@@ -264,55 +260,68 @@ class Network(Layer):
             raise _arrays.wrong(ValueError, name, expected, f"{len(value)} entries")
         return value
 
-    def __call__(self, x: ArrayLike, state: list[Any] | None = None, lengths: ArrayLike | None = None) -> np.ndarray:
+    def __call__(
+        self,
+        x: ArrayLike | list[np.ndarray],
+        state: list[Any] | None = None,
+        lengths: ArrayLike | None = None,
+        *,
+        mask: ArrayLike | None = None,
+        resets: ArrayLike | None = None,
+    ) -> Any:
         """Inference.
 
         Parameters
         ----------
-        x : array_like
-            What the first layer takes: (N, T, F), (N, F) or integers (N, T).
+        x : array_like, or list of ndarray
+            What the first layer takes: (N, T, F), (N, F) or integers (N, T); or sequences of unequal length, (T_n, F)
+            or integers (T_n,) each.
         state : list, optional
             The state of each layer, as `infer` and `forward` return it; None is the start.
         lengths : array_like of int, (N,), optional
             Valid steps of each row; they reach all layers for which there is still a time axis.
+        mask : array_like of bool, (N, T), optional
+            The same for any shape, see `LSTM`.
+        resets : array_like of bool, (N, T), or list of (T_n,), optional
+            Where recurrent layers return to their initial state, see `LSTM`.
 
         Returns
         -------
-        y : ndarray
-            What the last layer gives.
+        y : ndarray, or list of ndarray
+            What the last layer gives: a list for a list, if there is still a time axis.
         """
-        return self.infer(x, state, lengths)[0]
+        return self.infer(x, state, lengths, mask=mask, resets=resets)[0]
 
     def infer(
-        self, x: ArrayLike, state: list[Any] | None = None, lengths: ArrayLike | None = None
-    ) -> tuple[np.ndarray, list[Any]]:
-        """The same as calling the network, but returns y and the list of states."""
-        y, state, lengths = self._checked(x, state, lengths)
-        states = []
-        for k, layer in enumerate(self.layers):
-            with _in_layer(k, layer):
-                if k == 0 and self._refers:
-                    y, after, _ = layer._refer(y, state[k], lengths)
-                else:
-                    y, after = layer.infer(y, state[k], lengths)
-            states.append(after)
-            lengths = None if layer.removes_time else lengths
-        return y, states
-
-    def forward(
         self,
-        x: ArrayLike,
+        x: ArrayLike | list[np.ndarray],
         state: list[Any] | None = None,
         lengths: ArrayLike | None = None,
         *,
+        mask: ArrayLike | None = None,
+        resets: ArrayLike | None = None,
+    ) -> tuple[Any, list[Any]]:
+        """The same as calling the network, but returns y and the list of states."""
+        x, state, steps = self._checked(x, state, lengths, mask, resets)
+        y, states, _ = self._run(x, state, steps, False, [{}] * len(self.layers))
+        return self._form_of(steps).give(y), states
+
+    def forward(
+        self,
+        x: ArrayLike | list[np.ndarray],
+        state: list[Any] | None = None,
+        lengths: ArrayLike | None = None,
+        *,
+        mask: ArrayLike | None = None,
+        resets: ArrayLike | None = None,
         noise: int | Noise | None = None,
         memory: int | None = None,
-    ) -> tuple[np.ndarray, list[Any], Tape]:
+    ) -> tuple[Any, list[Any], Tape]:
         """The same numbers as calling the network, but for what is random in training, and a tape for `backward`.
 
         Parameters
         ----------
-        x, state, lengths
+        x, state, lengths, mask, resets
             As in `__call__`. The tape refers to x: do not change it before backward.
         noise : int or Noise, optional
             Seed of all that is random in layers that have dropout, zoneout or noise; None: fresh entropy.
@@ -321,22 +330,47 @@ class Network(Layer):
 
         Returns
         -------
-        y : ndarray
+        y : ndarray, or list of ndarray
         state : list
             For each layer; None for layers without memory.
         tape : Tape
         """
-        y, state, lengths = self._checked(x, state, lengths)
+        x, state, steps = self._checked(x, state, lengths, mask, resets)
+        refuse_memory(memory, steps)
+        shares = budget.shares(self, x, None if isinstance(steps, Flat) else steps, state, memory)
+        y, states, tapes = self._run(x, state, steps, True, self._options(noise, shares))
+        forms = self._form_of(steps), steps if isinstance(steps, Flat) else ROWS  # of y, of x
+        return forms[0].give(y), states, Tape(self, (tapes, y.shape, list(states), *forms))
+
+    def _form_of(self, steps):
+        """What makes the caller's y of that of the last layer, and the way back."""
+        return steps if isinstance(steps, Flat) and not self.removes_time else ROWS
+
+    def _run(self, x, state, steps, keep, options):
+        """y, states and tapes of all layers; `options` are those of forward of each."""
         states, tapes = [], []
-        options = self._options(noise, budget.shares(self, y, lengths, state, memory))
-        for k, layer in enumerate(self.layers):
-            run = layer._refer if k == 0 and self._refers else layer.forward
-            with _in_layer(k, layer):
-                y, after, tape = run(y, state[k], lengths, **options[k])
+        for k in range(len(self.layers)):
+            x, after, tape = self._run_one(k, x, state[k], steps, keep, options[k])
             states.append(after)
             tapes.append(tape)
-            lengths = None if layer.removes_time else lengths
-        return y, states, Tape(self, (tapes, y.shape, list(states)))
+            steps = None if self.layers[k].removes_time else steps
+        return x, states, tapes
+
+    def _run_one(self, k, x, state, steps, keep, options):
+        """y, state and tape of layer k."""
+        layer = self.layers[k]
+        with in_layer(k, layer):
+            if k == 0 and self._refers:
+                return layer._refer(x, state, None if isinstance(steps, Flat) else steps)
+            return run_layer(layer, x, state, steps, keep, options)
+
+    def _flat_run(self, x, state, sequences, keep, noise=None):
+        """y, states and tape of sequences side by side in x."""
+        state = [None] * len(self.layers) if state is None else self._list("state", state)
+        count = len(self.layers)
+        options = self._options(noise, [None] * count) if keep else [{}] * count
+        y, states, tapes = self._run(x, state, sequences, keep, options)
+        return y, states, Tape(self, (tapes, y.shape, list(states), ROWS, ROWS))
 
     def _options(self, noise, shares):
         """What forward of each layer is given besides the usual arguments; it is checked if anything was asked for."""
@@ -357,20 +391,20 @@ class Network(Layer):
     def backward(
         self,
         tape: Tape,
-        dy: ArrayLike | None,
+        dy: ArrayLike | list[np.ndarray] | None,
         dstate: list[Any] | None = None,
         grads: dict[str, np.ndarray] | None = None,
         need_dx: bool = True,
         *,
         bptt: int | None = None,
-    ) -> tuple[np.ndarray | None, list[Any], dict[str, np.ndarray]]:
+    ) -> tuple[Any, list[Any], dict[str, np.ndarray]]:
         """Exact gradients of everything, from the last layer to the first.
 
         Parameters
         ----------
         tape : Tape
             From `forward` of this network, whose parameters have not been changed since. It is used up.
-        dy : array_like, or None
+        dy : array_like, list of ndarray, or None
             Gradient of the loss with respect to y. None is zero, if dstate is given.
         dstate : list, optional
             For each layer the gradient with respect to its final state; None, there or for all, is zero.
@@ -384,7 +418,7 @@ class Network(Layer):
 
         Returns
         -------
-        dx : ndarray or None
+        dx : ndarray, list of ndarray, or None
             Gradient with respect to x; None if x holds indices.
         dstate : list
             For each layer the gradient with respect to its initial state.
@@ -400,9 +434,9 @@ class Network(Layer):
 
     def _back(self, tape, dy, dstate, grads, need_dx, bptt, backward):
         """`backward`; that of layer k is `backward(k)`."""
-        _, shape, states = look(tape, self)
+        _, shape, states, form, form_of_x = look(tape, self)
         if dy is not None:
-            dy = _arrays.of_shape("dy", dy, self.dtype, shape, strided=True)
+            dy = form.gradient("dy", dy, self.dtype, shape)
         elif dstate is None:
             raise _arrays.wrong(TypeError, "dy", "an array, or None if dstate is given", "None")
         else:
@@ -414,15 +448,16 @@ class Network(Layer):
             dstate = [like(f"dstate[{k}]", entry, states[k], self.dtype) for k, entry in enumerate(dstate)]
         grads = self._gradients(grads)
         bptt = None if bptt is None else _arrays.size("bptt", bptt)
-        return self._run_back(tape.take()[0], dy, dstate, grads, need_dx, bptt, backward)
+        dx, dstate, grads = self._run_back(tape.take()[0], dy, dstate, grads, need_dx, bptt, backward)
+        return form_of_x.give(dx), dstate, grads
 
     def _run_back(self, tapes, dy, dstate, grads, need_dx, bptt, backward):
         for k in reversed(range(len(self.layers))):
             layer = self.layers[k]
             own = CheckedGradients((name, grads[full]) for name, full in self._names_of[k])
             options = self._options_back(k, need_dx or k > 0, bptt)
-            with _in_layer(k, layer):
-                dy, dstate[k], _ = backward(k)(tapes[k], dy, dstate[k], own, **options)
+            with in_layer(k, layer):
+                dy, dstate[k], _ = run_layer_back(layer, backward(k), tapes[k], dy, dstate[k], own, options)
         return dy, dstate, grads
 
     def gradient_flow(
@@ -468,41 +503,3 @@ class Network(Layer):
         {'0': GradientFlow(h, each (1, 4, 10) float64)}
         """
         return flow_of_loss(self, losses.make(loss), x, y, lengths, noise, bptt)
-
-
-def reads_vectors(layer):
-    """Whether a layer takes `Vectors`: it is recurrent, its input is not changed by noise, and nobody has written its
-    methods anew."""
-    if not isinstance(layer, RecurrentLayer) or layer.input_dropout or layer.input_noise:
-        return False
-    return all(getattr(type(layer), name) is getattr(RecurrentLayer, name) for name in ("forward", "infer", "backward"))
-
-
-class _in_layer:
-    """Puts the place in front of a layer's own complaint about its arguments."""
-
-    __slots__ = ("k", "layer")
-
-    def __init__(self, k, layer):
-        self.k, self.layer = k, layer
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, error_type, error, traceback):
-        if error_type is ValueError or error_type is TypeError:
-            raise error_type(f"in layers[{self.k}] ({type(self.layer).__name__}): {error}") from error
-
-
-def like(name, value, state, dtype):
-    """A gradient in the form of a state; None, at any place, is zero."""
-    if value is None:
-        return None
-    if state is None:
-        raise _arrays.wrong(ValueError, name, "None, because this layer has no state", _arrays.kind(value))
-    if not isinstance(state, (list, tuple)):
-        return _arrays.of_shape(name, value, dtype, np.shape(state))
-    if not isinstance(value, (list, tuple)) or len(value) != len(state):
-        got = f"{len(value)} entries" if isinstance(value, (list, tuple)) else _arrays.kind(value)
-        raise _arrays.wrong(ValueError, name, f"{len(state)} entries", got)
-    return [like(f"{name}[{k}]", entry, state[k], dtype) for k, entry in enumerate(value)]

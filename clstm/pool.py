@@ -118,7 +118,16 @@ class Pool(Layer):
         split = self._split(F)
         y = np.empty((N, F), x.dtype)
         _core.pool_forward(self.mode, split, x, lengths, y)
-        return y, None, Tape(self, (x, lengths, split))
+        return y, None, Tape(self, (x, lengths, split, None))
+
+    def _flat_run(self, x, state, sequences, keep):
+        """y (N, F), state and tape of sequences side by side in x (1, steps, F)."""
+        _arrays.absent("state", state, "Pool has none")
+        F, lengths, pieces = x.shape[2], sequences.counts, sequences.whole()
+        split = self._split(F)
+        y = np.empty((len(lengths), F), x.dtype)
+        _core.pool_forward(self.mode, split, x, lengths, y, pieces)
+        return y, None, Tape(self, (x, lengths, split, pieces))
 
     def backward(
         self,
@@ -149,13 +158,14 @@ class Pool(Layer):
         dstate : None
         grads : dict
         """
-        x, lengths, split = look(tape, self)
-        dy = _arrays.of_shape("dy", dy, x.dtype, (x.shape[0], x.shape[2]))
+        x, lengths, split, pieces = look(tape, self)
+        N = x.shape[0] if pieces is None else len(lengths)
+        dy = _arrays.of_shape("dy", dy, x.dtype, (N, x.shape[2]))
         _arrays.absent("dstate", dstate, "Pool has no state")
         grads = self._gradients(grads)
         tape.take()
         if not need_dx:
             return None, None, grads
-        dx = np.empty(x.shape, x.dtype)
-        _core.pool_backward(self.mode, split, x, lengths, dy, dx)
+        dx = (np.empty if lengths is None or lengths.any() else np.zeros)(x.shape, x.dtype)
+        _core.pool_backward(self.mode, split, x, lengths, dy, dx, pieces)
         return dx, None, grads

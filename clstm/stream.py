@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from . import _arrays, _core
+from .sequences import flags
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -88,7 +89,7 @@ class Stream:
         if layer.learned_state:
             self.reset()
 
-    def step(self, x: ArrayLike, out: np.ndarray | None = None) -> np.ndarray:
+    def step(self, x: ArrayLike, out: np.ndarray | None = None, *, reset: ArrayLike | None = None) -> np.ndarray:
         """Takes one step.
 
         Parameters
@@ -97,6 +98,9 @@ class Stream:
             A NumPy array of the layer's dtype whose last axis is contiguous is taken as it is, any other is converted.
         out : ndarray, (N, H), or (H,) if that is the form of x, optional
             Where to write y: of the layer's dtype, its last axis contiguous. It may overlap x.
+        reset : array_like of bool, (N,), optional
+            Rows that begin anew with this step: their state returns to the initial one before it. If the batch is 1,
+            also True or False.
 
         Returns
         -------
@@ -104,10 +108,17 @@ class Stream:
             `out`. Without `out` it is **one array that belongs to the stream: the next step overwrites it**. Copy what
             you want to keep, or pass `out`. It may be the x of the next step.
         """
-        y = self._core.step(x, out)
-        return self._convert_and_step(x, out) if y is None else y
+        first = () if reset is None else self._first(reset)
+        y = self._core.step(x, out, *first)
+        return self._convert_and_step(x, out, first) if y is None else y
 
-    def _convert_and_step(self, x, out):
+    def _first(self, reset):
+        """Flags of the rows that begin anew, and h and c from which they do."""
+        reset = _arrays.array_of("reset", reset)
+        reset = flags("reset", reset.reshape(1) if self.batch == 1 and reset.ndim == 0 else reset, (self.batch,))
+        return _arrays.contiguous(reset), *self.layer._initial_state(1)
+
+    def _convert_and_step(self, x, out, first):
         """The same for arguments that do not fit as they are, or not at all."""
         layer, N = self.layer, self.batch
         x = _arrays.real("x", x, layer.dtype)
@@ -118,9 +129,9 @@ class Stream:
             raise _arrays.wrong(ValueError, "x", forms, f"shape {x.shape}")
         x = _arrays.unit_stride(x)
         if out is None:
-            return self._core.step(x)
+            return self._core.step(x, None, *first)
         _arrays.output("out", out, layer.dtype, (*lead, layer.output_size), strided=True)
-        self._core.step(x, np.asarray(out))
+        self._core.step(x, np.asarray(out), *first)
         return out
 
     def reset(self, state: _StateLike | None = None) -> None:

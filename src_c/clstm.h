@@ -45,7 +45,7 @@ typedef enum {
     CLSTM_BAD_SIZE,    /* a size is below its least value */
     CLSTM_TOO_LARGE,   /* a buffer would have more bytes, or a BLAS call larger sizes, than their integers hold */
     CLSTM_BAD_LENGTH,  /* a sequence length is negative or more than T */
-    CLSTM_BAD_INDEX,   /* a token or class index is out of range */
+    CLSTM_BAD_INDEX,   /* a token or class index, or the place of a piece, is out of range */
     CLSTM_BAD_OPTION,  /* a dtype, backend, instruction set or mode that does not exist here */
     CLSTM_IN_USE,      /* another thread is working on the same stream */
     CLSTM_STATUS_COUNT /* the number of statuses, not one of them */
@@ -131,13 +131,29 @@ typedef struct clstm_batch {
     /* Recurrent layers: where this is not NULL, what a stack has of dropout, zoneout and noise is at work (in forward and
      * in its backward). Else, as in inference, nothing is random, and zoneout takes its expectation. */
     const struct clstm_noise *noise;
+    /* Recurrent layers and pools: where this is not NULL, the rows stand in other places than one below another. */
+    const struct clstm_pieces *pieces;
 } clstm_batch;
+
+/* A batch whose rows are pieces of the caller's: parts of longer sequences between which no state is carried, sequences
+ * that do not begin at time 0, or have holes in which nothing is valid, or stand one behind another in one row.
+ *
+ * Step s of piece n is in row row[n] of x, y, dx, dy, traces and symbols, at the time start[n] + s, or with `time` at
+ * time[start[n] + s]; those are [rows,times,F], and symbols [rows,times]. States are by piece. No step may be in two
+ * pieces. Of what no piece has, nothing is read, and nothing written: who wants zeros there clears before. */
+typedef struct clstm_pieces {
+    ptrdiff_t rows, times;       /* each row is 0 .. rows-1, and each time 0 .. times-1, or BAD_INDEX */
+    const ptrdiff_t *row;        /* [N] */
+    const ptrdiff_t *start;      /* [N], at least 0 */
+    const ptrdiff_t *time;       /* or NULL */
+    const ptrdiff_t *noise_time; /* [rows,times] the time that noise has for a step; NULL: its time */
+} clstm_pieces;
 
 /* Random numbers are a function of the seed, of the place in the stack, of the row's number, and of the step: they do not
  * depend on threads, nor on how rows are put into batches or time is cut. */
 typedef struct clstm_noise {
     uint64_t seed;
-    const int64_t *rows;  /* [N] a number for each row, of which the low 32 bits count; NULL: 0 .. N-1 */
+    const int64_t *rows;  /* [N] a number for each row (or piece), of which the low 32 bits count; NULL: 0 .. N-1 */
     ptrdiff_t first_step; /* of the time 0 of this batch */
     /* Where a stack is a part of a larger one: the number of its layer 0 there, and the index of that layer and its
      * direction 0. A part has one direction, or all. */
@@ -321,6 +337,10 @@ clstm_status clstm_stream_reload(void *memory, const clstm_weights *weights);
 /* Sets the state: h [L,N,R], c [L,N,H] contiguous, copied; a NULL member is zero. */
 clstm_status clstm_stream_reset(void *memory, clstm_state state);
 
+/* Sets the state of some rows: those whose flags [N] are not 0, all of them to h [L,R], c [L,H]; a NULL member is
+ * zero. */
+clstm_status clstm_stream_reset_rows(void *memory, const uint8_t *flags, clstm_state state);
+
 /* Reads the state into h [L,N,R], c [L,N,H] contiguous; a NULL member is not wanted. */
 clstm_status clstm_stream_state(void *memory, clstm_state state);
 
@@ -367,7 +387,7 @@ clstm_status clstm_embedding_backward(clstm_dtype dtype, ptrdiff_t num, ptrdiff_
 
 /* One vector for a sequence: x [N,T,F] strided -> y [N,F] contiguous. LAST takes step length-1; with `split` < F the
  * features from `split` on are taken at step 0, where a reverse direction ends (split = F: none). MEAN and MAX go over
- * the valid steps. A sequence of length 0 gives zeros. NaN propagates through MAX. */
+ * the valid steps. A sequence of length 0 gives zeros. NaN propagates through MAX. Pieces may have no `time` (BAD_OPTION). */
 typedef enum { CLSTM_POOL_LAST = 0, CLSTM_POOL_MEAN, CLSTM_POOL_MAX } clstm_pool;
 clstm_status clstm_pool_forward(clstm_dtype dtype, clstm_pool mode, const clstm_batch *batch, ptrdiff_t features,
                                 ptrdiff_t split, clstm_sequence x, void *y);

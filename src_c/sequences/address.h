@@ -26,7 +26,14 @@ static inline struct located at_packed(real *base, ptrdiff_t width, int reverse)
 
 static inline real *row_at(const struct located *rows, const struct plan *plan, ptrdiff_t t, ptrdiff_t r) {
     if (rows->packed) return rows->base + (plan->start[plan_time(plan, rows->reverse, t, r)] + r) * rows->stride_t;
-    return rows->base + plan->order[r] * rows->stride_n + t * rows->stride_t;
+    const ptrdiff_t n = plan->order[r];
+    return rows->base + caller_row(plan->pieces, n) * rows->stride_n + caller_time(plan->pieces, n, t) * rows->stride_t;
+}
+
+/* Steps of pieces, in the caller's arrays. */
+static inline void find_in_pieces(const struct located *rows, const struct plan *plan, int reverse, ptrdiff_t s,
+                                  ptrdiff_t r0, ptrdiff_t n, real **found) {
+    for (ptrdiff_t i = 0; i < n; i++) found[i] = row_at(rows, plan, plan_time(plan, reverse, s, r0 + i), r0 + i);
 }
 
 /* The same for the rows [r0, r0 + n) at step s of a direction: found[i] is that of row r0 + i. */
@@ -39,6 +46,8 @@ static inline void find_rows(const struct located *rows, const struct plan *plan
         for (ptrdiff_t i = 0; i < n; i++) found[i] = first + i * width;
     } else if (rows->packed) {
         for (ptrdiff_t i = 0; i < n; i++) found[i] = rows->base + (start[length[i] - 1 - s] + r0 + i) * width;
+    } else if (plan->pieces) {
+        find_in_pieces(rows, plan, reverse, s, r0, n, found);
     } else if (reverse) {
         for (ptrdiff_t i = 0; i < n; i++)
             found[i] = rows->base + order[i] * rows->stride_n + (length[i] - 1 - s) * width;

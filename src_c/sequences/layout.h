@@ -21,7 +21,8 @@ struct shape {
     ptrdiff_t ld, ld_h;      /* padded(H), padded(R) */
     ptrdiff_t row, x_row;    /* elements of the blocks of a step and row; of those that belong to the input */
     int blas;                /* products by BLAS, on the calling thread */
-    /* Layer 0 reads symbols, each of `num`; row n has its own from symbols[n symbol_stride] on. NULL: it reads x. */
+    /* Layer 0 reads symbols, each of `num`; the caller's row n has its own from symbols[n symbol_stride] on. NULL: it
+     * reads x. */
     const int64_t *symbols;
     ptrdiff_t num, symbol_stride;
 };
@@ -90,7 +91,7 @@ static inline struct shape shape_for(const clstm_runtime *runtime, const clstm_s
     struct shape shape = shape_with(runtime, stack, batch->noise);
     shape.symbols = batch->symbols;
     shape.num = batch->symbols ? batch->num : 0;
-    shape.symbol_stride = batch->T;
+    shape.symbol_stride = caller_times(batch);
     return shape;
 }
 
@@ -240,8 +241,9 @@ static inline struct layer_tape tape_at(const struct tape *tape, ptrdiff_t index
 static inline void find_symbols(const struct shape *shape, const struct plan *plan, int reverse, ptrdiff_t s,
                                 ptrdiff_t r0, ptrdiff_t n, real *table, ptrdiff_t width, real **found) {
     for (ptrdiff_t i = 0; i < n; i++) {
-        const ptrdiff_t row = plan->order[r0 + i] * shape->symbol_stride;
-        found[i] = table + shape->symbols[row + plan_time(plan, reverse, s, r0 + i)] * width;
+        const ptrdiff_t n_i = plan->order[r0 + i], t = plan_time(plan, reverse, s, r0 + i);
+        const ptrdiff_t row = caller_row(plan->pieces, n_i) * shape->symbol_stride;
+        found[i] = table + shape->symbols[row + caller_time(plan->pieces, n_i, t)] * width;
     }
 }
 
@@ -285,9 +287,9 @@ static inline real *state_at(void *state, ptrdiff_t N, ptrdiff_t index, ptrdiff_
     return state ? (real *)state + index * N * width : NULL;
 }
 
-/* Clears what lies beyond the lengths of an output [N,T,F] of the caller. */
+/* Clears what lies beyond the lengths of an output [N,T,F] of the caller, but not what is between pieces. */
 static inline void clear_padding(clstm_sequence sequence, const clstm_batch *batch, ptrdiff_t width) {
-    if (!sequence.data || !batch->lengths) return;
+    if (!sequence.data || !batch->lengths || batch->pieces) return;
     for (ptrdiff_t n = 0; n < batch->N; n++)
         for (ptrdiff_t t = batch->lengths[n]; t < batch->T; t++)
             memset((real *)sequence.data + n * sequence.stride_n + t * sequence.stride_t, 0,

@@ -33,13 +33,19 @@ static inline void draw(const struct kernels *kernels, real *to, ptrdiff_t n, cl
     else kernels->random_mask(to, n, &place, threshold, 0, (real)(1 / (1 - rate)));
 }
 
-/* The place of row r at time t. */
+/* The time, for noise, of step t of sequence n. */
+static inline ptrdiff_t noise_time(const clstm_pieces *pieces, ptrdiff_t n, ptrdiff_t t) {
+    const ptrdiff_t time = caller_time(pieces, n, t);
+    return pieces && pieces->noise_time ? pieces->noise_time[pieces->row[n] * pieces->times + time] : time;
+}
+
+/* The place of row r at time t; of a mask for all its steps, t is none of them. */
 static inline struct place row_place(const struct shape *shape, const struct plan *plan, clstm_noise_kind kind,
                                      ptrdiff_t index, ptrdiff_t r, ptrdiff_t t) {
     const clstm_noise *noise = shape->noise;
     const ptrdiff_t n = plan->order[r];
     return place_of(kind, index_of(shape, kind, index), noise->seed, noise->rows ? noise->rows[n] : n,
-                    noise->first_step + t);
+                    noise->first_step + (has_one_mask(kind) ? 0 : noise_time(plan->pieces, n, t)));
 }
 
 /* A padded mask for each of the rows [r0, r0 + n): at step s of a direction, or of all its steps (EVERY_STEP). */

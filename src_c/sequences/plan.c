@@ -1,7 +1,14 @@
 #include "plan.h"
 
-static ptrdiff_t length_of(const clstm_batch *batch, ptrdiff_t n) {
-    return batch->lengths ? batch->lengths[n] : batch->T;
+static int piece_fits(const clstm_batch *batch, ptrdiff_t n) {
+    const clstm_pieces *pieces = batch->pieces;
+    const ptrdiff_t length = length_of(batch, n), start = pieces->start[n];
+    if (length == 0) return 1;
+    if (pieces->row[n] < 0 || pieces->row[n] >= pieces->rows || start < 0) return 0;
+    if (!pieces->time) return start <= pieces->times - length;
+    for (ptrdiff_t s = 0; s < length; s++)
+        if (pieces->time[start + s] < 0 || pieces->time[start + s] >= pieces->times) return 0;
+    return 1;
 }
 
 clstm_status check_batch(const clstm_batch *batch) {
@@ -10,11 +17,14 @@ clstm_status check_batch(const clstm_batch *batch) {
     if (__builtin_mul_overflow(batch->N, batch->T, &rows)) return CLSTM_TOO_LARGE;
     for (ptrdiff_t n = 0; batch->lengths && n < batch->N; n++)
         if (batch->lengths[n] < 0 || batch->lengths[n] > batch->T) return CLSTM_BAD_LENGTH;
+    for (ptrdiff_t n = 0; batch->pieces && n < batch->N; n++)
+        if (!piece_fits(batch, n)) return CLSTM_BAD_INDEX;
     return CLSTM_OK;
 }
 
 void plan_lay_out(struct plan *plan, struct arena *arena, const clstm_batch *batch) {
     plan->N = batch->N;
+    plan->pieces = batch->pieces;
     plan->T = plan->rows = 0;
     for (ptrdiff_t n = 0; n < batch->N; n++) {
         const ptrdiff_t length = length_of(batch, n);

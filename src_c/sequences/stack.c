@@ -44,10 +44,12 @@ clstm_status clstm_stack_sizes(const clstm_runtime *runtime, const clstm_stack *
 
 static clstm_status check_symbols(const clstm_batch *batch) {
     for (ptrdiff_t n = 0; batch->symbols && n < batch->N; n++) {
-        const int64_t *row = batch->symbols + n * batch->T;
-        const ptrdiff_t length = batch->lengths ? batch->lengths[n] : batch->T;
-        for (ptrdiff_t t = 0; t < length; t++)
-            if (row[t] < 0 || row[t] >= batch->num) return CLSTM_BAD_INDEX;
+        const ptrdiff_t stride = caller_times(batch), length = length_of(batch, n);
+        const int64_t *row = batch->symbols + (length ? caller_row(batch->pieces, n) * stride : 0);
+        for (ptrdiff_t s = 0; s < length; s++) {
+            const int64_t symbol = row[caller_time(batch->pieces, n, s)];
+            if (symbol < 0 || symbol >= batch->num) return CLSTM_BAD_INDEX;
+        }
     }
     return CLSTM_OK;
 }

@@ -224,10 +224,10 @@ static struct reverse_weights from_input_of(const struct shape *shape, const str
     return weights;
 }
 
-/* [N,T,width] of one layer and direction. */
+/* [N,T,width] of one layer and direction; of pieces [rows,times,width]. */
 static clstm_sequence flow_of(void *flow, const clstm_batch *batch, ptrdiff_t index, ptrdiff_t width) {
-    const ptrdiff_t row = batch->T * width;
-    return (clstm_sequence){flow ? (real *)flow + index * batch->N * row : NULL, row, width};
+    const ptrdiff_t row = caller_times(batch) * width;
+    return (clstm_sequence){flow ? (real *)flow + index * caller_rows(batch) * row : NULL, row, width};
 }
 
 /* The gradient of the output of each direction, from that of what the layer gives. */

@@ -105,7 +105,7 @@ void REAL_NAME(stack_backward)(const clstm_runtime *runtime, const clstm_stack *
 void REAL_NAME(stack_read_tape)(const clstm_stack *stack, const clstm_batch *batch, const void *tape_buffer,
                                 ptrdiff_t index, const clstm_trace *trace) {
     const clstm_runtime none = {.threads = 1};
-    const struct shape shape = shape_of(&none, stack);
+    const struct shape shape = shape_for(&none, stack, batch);
     struct arena on_tape = arena_over((void *)tape_buffer); /* read only below */
     struct tape tape;
     tape_lay_out(&tape, &on_tape, &shape, batch);
@@ -127,7 +127,7 @@ void REAL_NAME(stack_read_tape)(const clstm_stack *stack, const clstm_batch *bat
     }
     for (int k = 0; k < 6; k++) {
         if (!part[k].to || !part[k].from) continue;
-        const clstm_sequence target = {part[k].to, batch->T * part[k].width, part[k].width};
+        const clstm_sequence target = {part[k].to, caller_times(batch) * part[k].width, part[k].width};
         const struct located rows = at_caller(target);
         for (ptrdiff_t s = 0; s < plan->T; s++)
             for (ptrdiff_t r = 0; r < plan->alive[s]; r++) {

@@ -49,6 +49,13 @@ clstm_status clstm_stream_reset(void *memory, clstm_state state) {
     return leave(stream);
 }
 
+clstm_status clstm_stream_reset_rows(void *memory, const uint8_t *flags, clstm_state state) {
+    struct stream_head *stream = stream_in(memory);
+    if (!enter(stream)) return CLSTM_IN_USE;
+    (stream->dtype == CLSTM_F32 ? stream_reset_rows_f32 : stream_reset_rows_f64)(stream, flags, state);
+    return leave(stream);
+}
+
 clstm_status clstm_stream_state(void *memory, clstm_state state) {
     struct stream_head *stream = stream_in(memory);
     if (!enter(stream)) return CLSTM_IN_USE;

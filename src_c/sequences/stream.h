@@ -20,6 +20,7 @@ static inline struct stream_head *stream_in(void *memory) { return (struct strea
                               void *memory);                                                                  \
     void stream_reload_##suffix(struct stream_head *, const clstm_weights *);                                 \
     void stream_reset_##suffix(struct stream_head *, clstm_state);                                            \
+    void stream_reset_rows_##suffix(struct stream_head *, const uint8_t *flags, clstm_state);                 \
     void stream_state_##suffix(struct stream_head *, clstm_state);                                            \
     void stream_step_##suffix(struct stream_head *, const void *x, ptrdiff_t stride_x, void *y, ptrdiff_t stride_y);
 

@@ -186,17 +186,25 @@ void REAL_NAME(stream_reload)(struct stream_head *head, const clstm_weights *wei
     }
 }
 
+/* The state of row n of layer l becomes row `from` of those given. */
+static void set_row(const struct stream *stream, ptrdiff_t l, ptrdiff_t n, clstm_state state, ptrdiff_t from) {
+    const struct shape *shape = &stream->shape;
+    const struct stream_layer *layer = &stream->layer[l];
+    const ptrdiff_t H = shape->H, R = shape->R;
+    copy_or_clear(layer->h[stream->now] + n * shape->ld_h, state.h ? (const real *)state.h + from * R : NULL, R);
+    if (layer->c) copy_or_clear(layer->c + n * shape->ld, state.c ? (const real *)state.c + from * H : NULL, H);
+}
+
 void REAL_NAME(stream_reset)(struct stream_head *head, clstm_state state) {
     const struct stream *stream = (struct stream *)head;
-    const struct shape *shape = &stream->shape;
-    const ptrdiff_t N = stream->N, H = shape->H, R = shape->R;
-    for (ptrdiff_t l = 0; l < shape->L; l++)
-        for (ptrdiff_t n = 0; n < N; n++) {
-            const struct stream_layer *layer = &stream->layer[l];
-            const real *h = state_at(state.h, N, l, R), *c = state_at(state.c, N, l, H);
-            copy_or_clear(layer->h[stream->now] + n * shape->ld_h, h ? h + n * R : NULL, R);
-            if (layer->c) copy_or_clear(layer->c + n * shape->ld, c ? c + n * H : NULL, H);
-        }
+    for (ptrdiff_t l = 0; l < stream->shape.L; l++)
+        for (ptrdiff_t n = 0; n < stream->N; n++) set_row(stream, l, n, state, l * stream->N + n);
+}
+
+void REAL_NAME(stream_reset_rows)(struct stream_head *head, const uint8_t *flags, clstm_state state) {
+    const struct stream *stream = (struct stream *)head;
+    for (ptrdiff_t n = 0; n < stream->N; n++)
+        for (ptrdiff_t l = 0; flags[n] && l < stream->shape.L; l++) set_row(stream, l, n, state, l);
 }
 
 void REAL_NAME(stream_state)(struct stream_head *head, clstm_state state) {

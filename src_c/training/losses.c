@@ -23,10 +23,6 @@ struct loss {
     double sum[MAX_BLOCKS];
 };
 
-static ptrdiff_t length_of(const clstm_batch *batch, ptrdiff_t n) {
-    return batch->lengths ? batch->lengths[n] : batch->T;
-}
-
 static ptrdiff_t valid_steps(const clstm_batch *batch) {
     ptrdiff_t steps = 0;
     for (ptrdiff_t n = 0; n < batch->N; n++) steps += length_of(batch, n);
