@@ -3,7 +3,7 @@
  * stream that begin anew. */
 #include "check.h"
 
-enum { N = 5, T = 9, I = 7, NUM = 6, MOST_LAYERS = 4, MEMBERS = 5, RESULTS = 6 };
+enum { N = 5, T = 9, I = 7, NUM = 6, MOST_LAYERS = 4, MEMBERS = 10, RESULTS = 6 };
 static const ptrdiff_t all_lengths[N] = {4, 9, 0, 1, 9};
 
 struct problem {
@@ -13,18 +13,33 @@ struct problem {
     clstm_noise noise;
     void *x, *dy; /* [N,T,..], NaN beyond lengths */
     int64_t *symbols;
-    ptrdiff_t state; /* elements of h */
+    ptrdiff_t state_h, state_c; /* elements of h and c */
 };
 
 static ptrdiff_t layers_of(const clstm_stack *stack) { return stack->num_layers * stack->directions; }
 
-static ptrdiff_t features_of(const clstm_stack *stack) { return stack->directions * stack->hidden_size; }
+static ptrdiff_t size_h(const clstm_stack *stack) {
+    return stack->projection_size ? stack->projection_size : stack->hidden_size;
+}
+
+static ptrdiff_t features_of(const clstm_stack *stack) {
+    return stack->merge ? size_h(stack) : stack->directions * size_h(stack);
+}
 
 static ptrdiff_t member_count(const clstm_stack *stack, ptrdiff_t index, int member) {
-    const ptrdiff_t H = stack->hidden_size, gates = stack->cell == CLSTM_LSTM ? 4 : stack->cell == CLSTM_GRU ? 3 : 1;
-    const ptrdiff_t width = index < stack->directions ? stack->input_size : stack->directions * H;
-    const ptrdiff_t counts[MEMBERS] = {gates * H * width, gates * H * H, gates * H, stack->cell == CLSTM_GRU ? H : 0,
-                                       stack->peephole ? 3 * H : 0};
+    const ptrdiff_t H = stack->hidden_size, R = size_h(stack), norm = stack->layer_norm;
+    const ptrdiff_t gates = stack->cell == CLSTM_LSTM ? 4 : stack->cell == CLSTM_GRU ? 3 : 1, rows = gates * H;
+    const ptrdiff_t width = index < stack->directions ? stack->input_size : features_of(stack);
+    const ptrdiff_t counts[MEMBERS] = {rows * width,
+                                       rows * R,
+                                       rows,
+                                       stack->cell == CLSTM_GRU && !stack->reset_before ? H : 0,
+                                       stack->peephole ? 3 * H : 0,
+                                       stack->projection_size * H,
+                                       rows * norm,
+                                       rows * norm,
+                                       H * norm,
+                                       H * norm};
     return counts[member];
 }
 
@@ -39,12 +54,12 @@ static void *random_steps(clstm_dtype dtype, ptrdiff_t features) {
 static struct problem make_problem(clstm_stack stack, int with_symbols) {
     struct problem p = {.stack = stack, .noise = {.seed = 7, .first_step = 2}};
     const clstm_dtype dtype = stack.dtype;
-    p.state = layers_of(&stack) * N * stack.hidden_size;
+    p.state_h = layers_of(&stack) * N * size_h(&stack), p.state_c = layers_of(&stack) * N * stack.hidden_size;
     for (ptrdiff_t l = 0; l < layers_of(&stack); l++)
         for (int member = 0; member < MEMBERS; member++)
             ((const void **)&p.weights[l])[member] = random_buffer(dtype, member_count(&stack, l, member), 0.3);
-    p.initial = (clstm_state){random_buffer(dtype, p.state, 1), random_buffer(dtype, p.state, 1)};
-    p.dfinal = (clstm_state){random_buffer(dtype, p.state, 1), random_buffer(dtype, p.state, 1)};
+    p.initial = (clstm_state){random_buffer(dtype, p.state_h, 1), random_buffer(dtype, p.state_c, 1)};
+    p.dfinal = (clstm_state){random_buffer(dtype, p.state_h, 1), random_buffer(dtype, p.state_c, 1)};
     p.x = with_symbols ? random_buffer(dtype, NUM * I, 1) : random_steps(dtype, I);
     p.dy = random_steps(dtype, features_of(&stack));
     if (with_symbols) {
@@ -54,8 +69,10 @@ static struct problem make_problem(clstm_stack stack, int with_symbols) {
     return p;
 }
 
-/* y, final h and c, dx, initial dh and dc, and the gradients of the weights; the arrays [rows,times,..] of a batch. */
+/* y, final h and c, dx, initial dh and dc, and the gradients of the weights; the arrays [rows,times,..] of a batch. And
+ * what a look into backward shows, [layers,rows,times,..]. */
 struct results {
+    clstm_state flow;
     void *data[RESULTS + MOST_LAYERS * MEMBERS];
     ptrdiff_t count[RESULTS + MOST_LAYERS * MEMBERS];
     int used;
@@ -66,15 +83,16 @@ static void *add_result(struct results *out, clstm_dtype dtype, ptrdiff_t count,
     return out->data[out->used++] = constant_buffer(dtype, count, value);
 }
 
-/* The h of the last layer and direction, from the tape, are the last features of y; where there is nothing, NaN. */
+/* The h of the last layer and direction, from the tape, are the last features of y that is not merged; where there is
+ * nothing, NaN. */
 static void check_trace(const struct problem *p, const clstm_batch *batch, const void *tape, const void *y,
                         ptrdiff_t steps) {
     const clstm_dtype dtype = p->stack.dtype;
-    const ptrdiff_t H = p->stack.hidden_size, F = features_of(&p->stack);
+    const ptrdiff_t H = size_h(&p->stack), F = features_of(&p->stack);
     clstm_trace trace = {.h = constant_buffer(dtype, steps * H, NAN)};
     int wrong = 0;
     CHECK(clstm_stack_read_tape(&p->stack, batch, tape, layers_of(&p->stack) - 1, &trace) == CLSTM_OK, "read_tape");
-    for (ptrdiff_t q = 1; q <= steps; q++) {
+    for (ptrdiff_t q = 1; q <= steps && !p->stack.merge; q++) {
         const double a = get(dtype, y, q * F - 1), b = get(dtype, trace.h, q * H - 1);
         wrong += a != b && !(isnan(a) && isnan(b));
     }
@@ -90,10 +108,10 @@ static struct results run(const struct problem *p, const clstm_runtime *runtime,
     clstm_gradients grads[MOST_LAYERS];
     clstm_stack_bytes bytes = {0};
     const clstm_sequence y = {add_result(&out, dtype, rows * times * F, NAN), times * F, F};
-    const clstm_state final = {add_result(&out, dtype, p->state, 0), add_result(&out, dtype, p->state, 0)};
+    const clstm_state final = {add_result(&out, dtype, p->state_h, 0), add_result(&out, dtype, p->state_c, 0)};
     const ptrdiff_t dx_count = batch.symbols ? NUM * I : rows * times * I;
     const clstm_sequence dx = {add_result(&out, dtype, dx_count, NAN), times * I, I};
-    const clstm_state dinitial = {add_result(&out, dtype, p->state, 0), add_result(&out, dtype, p->state, 0)};
+    const clstm_state dinitial = {add_result(&out, dtype, p->state_h, 0), add_result(&out, dtype, p->state_c, 0)};
     for (ptrdiff_t l = 0; l < layers_of(&p->stack); l++)
         for (int member = 0; member < MEMBERS; member++)
             ((void **)&grads[l])[member] = add_result(&out, dtype, member_count(&p->stack, l, member), 0);
@@ -104,8 +122,11 @@ static struct results run(const struct problem *p, const clstm_runtime *runtime,
                               buffer(bytes.forward)) == CLSTM_OK,
           "forward");
     check_trace(p, &batch, tape, y.data, rows * times);
-    CHECK(clstm_stack_backward(runtime, &p->stack, &batch, p->weights, x_, dy_, p->dfinal, dx, dinitial, grads, 4, tape,
-                               buffer(bytes.backward)) == CLSTM_OK,
+    const ptrdiff_t steps = layers_of(&p->stack) * rows * times;
+    out.flow.h = constant_buffer(dtype, steps * size_h(&p->stack), NAN);
+    if (p->stack.cell == CLSTM_LSTM) out.flow.c = constant_buffer(dtype, steps * p->stack.hidden_size, NAN);
+    CHECK(clstm_stack_backward(runtime, &p->stack, &batch, p->weights, x_, dy_, p->dfinal, dx, dinitial, grads, 4,
+                               out.flow, tape, buffer(bytes.backward)) == CLSTM_OK,
           "backward");
     return out;
 }
@@ -150,6 +171,17 @@ static int differences(clstm_dtype dtype, const void *found, const void *expecte
     return wrong;
 }
 
+/* The gradients of h or c after each step, of all layers and directions. */
+static int flow_differences(const struct problem *p, const void *found, const void *expected,
+                            const clstm_pieces *pieces, ptrdiff_t width) {
+    const clstm_dtype dtype = p->stack.dtype;
+    int wrong = 0;
+    for (ptrdiff_t l = 0; found && l < layers_of(&p->stack); l++)
+        wrong += differences(dtype, (const char *)found + (size_t)(l * pieces->rows * pieces->times * width) * size_of(dtype),
+                             (const char *)expected + (size_t)(l * N * T * width) * size_of(dtype), pieces, width);
+    return wrong;
+}
+
 static int64_t *placed_symbols(const struct problem *p, const clstm_pieces *pieces) {
     const ptrdiff_t count = pieces->rows * pieces->times;
     int64_t *to = buffer((size_t)count * sizeof *to);
@@ -179,6 +211,8 @@ static void check_case(clstm_stack stack, int with_symbols, int with_noise, clst
                       : memcmp(found.data[i], rows.data[i], (size_t)rows.count[i] * size_of(dtype)) != 0;
             CHECK(wrong == 0, "result %d, %s: %d", i, holes ? "holes" : "one row", wrong);
         }
+        CHECK(flow_differences(&p, found.flow.h, rows.flow.h, &pieces, size_h(&stack)) == 0, "flow of h");
+        CHECK(flow_differences(&p, found.flow.c, rows.flow.c, &pieces, stack.hidden_size) == 0, "flow of c");
     }
     buffers_free();
 }
@@ -241,33 +275,55 @@ static void check_stream(clstm_stack stack) {
     const clstm_dtype dtype = stack.dtype;
     const clstm_runtime runtime = runtime_of(clstm_isa_best(), CLSTM_NATIVE, 1);
     const struct problem p = make_problem(stack, 0);
-    const ptrdiff_t H = stack.hidden_size, L = stack.num_layers;
+    const ptrdiff_t H = stack.hidden_size, R = size_h(&stack), L = stack.num_layers;
     const uint8_t flags[ROWS] = {0, 1, 0};
-    const clstm_state start = {random_buffer(dtype, L * H, 1), random_buffer(dtype, L * H, 1)};
-    const clstm_state of_all = {constant_buffer(dtype, L * ROWS * H, 0), constant_buffer(dtype, L * ROWS * H, 0)};
-    for (ptrdiff_t q = 0; q < L * ROWS * H; q++) {
-        const ptrdiff_t from = q / (ROWS * H) * H + q % H;
-        set(dtype, of_all.h, q, get(dtype, start.h, from));
-        set(dtype, of_all.c, q, get(dtype, start.c, from));
-    }
+    const clstm_state start = {random_buffer(dtype, L * R, 1), random_buffer(dtype, L * H, 1)};
+    const clstm_state of_all = {constant_buffer(dtype, L * ROWS * R, 0), constant_buffer(dtype, L * ROWS * H, 0)};
+    for (ptrdiff_t q = 0; q < L * ROWS * R; q++)
+        set(dtype, of_all.h, q, get(dtype, start.h, q / (ROWS * R) * R + q % R));
+    for (ptrdiff_t q = 0; q < L * ROWS * H; q++)
+        set(dtype, of_all.c, q, get(dtype, start.c, q / (ROWS * H) * H + q % H));
     const void *x = random_buffer(dtype, ROWS * I, 1);
     void *y[STREAMS];
     size_t bytes = 0;
     CHECK(clstm_stream_size(&runtime, &stack, ROWS, &bytes) == CLSTM_OK, "size");
     for (int i = 0; i < STREAMS; i++) {
         void *memory = buffer(bytes);
-        y[i] = constant_buffer(dtype, ROWS * H, NAN);
+        y[i] = constant_buffer(dtype, ROWS * R, NAN);
         CHECK(clstm_stream_load(&runtime, &stack, ROWS, p.weights, memory) == CLSTM_OK, "load");
-        CHECK(clstm_stream_step(memory, x, I, NULL, H) == CLSTM_OK, "step");
+        CHECK(clstm_stream_step(memory, x, I, NULL, R) == CLSTM_OK, "step");
         if (i == SOME) CHECK(clstm_stream_reset_rows(memory, flags, start) == CLSTM_OK, "reset_rows");
         if (i == ALL) CHECK(clstm_stream_reset(memory, of_all) == CLSTM_OK, "reset");
-        CHECK(clstm_stream_step(memory, x, I, y[i], H) == CLSTM_OK, "step");
+        CHECK(clstm_stream_step(memory, x, I, y[i], R) == CLSTM_OK, "step");
     }
-    const size_t row = (size_t)H * size_of(dtype);
+    const size_t row = (size_t)R * size_of(dtype);
     for (size_t n = 0; n < ROWS; n++)
         CHECK(memcmp((char *)y[SOME] + n * row, (char *)y[flags[n] ? ALL : NONE] + n * row, row) == 0, "row %d",
               (int)n);
     buffers_free();
+}
+
+/* Cells of two stages, and directions that are merged. */
+static void check_stages(clstm_dtype dtype, clstm_cell cell) {
+    clstm_stack stack = {.dtype = dtype,
+                         .cell = cell,
+                         .input_size = I,
+                         .hidden_size = 17,
+                         .num_layers = 2,
+                         .directions = 2,
+                         .projection_size = cell == CLSTM_LSTM ? 5 : 0,
+                         .layer_norm = cell == CLSTM_LSTM,
+                         .reset_before = cell == CLSTM_GRU};
+    for (int merge = CLSTM_MERGE_CONCAT; merge <= CLSTM_MERGE_PRODUCT; merge++)
+        for (int backend = CLSTM_NATIVE; backend <= CLSTM_BLAS; backend++) {
+            stack.merge = (clstm_merge)merge;
+            check_case(stack, merge & 1, 0, (clstm_backend)backend);
+        }
+    stack.dropout = stack.recurrent_dropout = stack.zoneout_h = stack.input_noise = 0.3;
+    check_case(stack, 0, 1, CLSTM_NATIVE);
+    stack.directions = 1, stack.merge = CLSTM_MERGE_CONCAT;
+    check_stream(stack);
+    group("pieces: stages and merges");
 }
 
 int main(void) {
@@ -294,6 +350,8 @@ int main(void) {
             check_stream(stack);
             group(names[cell]);
         }
+    for (int dtype = CLSTM_F32; dtype <= CLSTM_F64; dtype++)
+        for (int cell = CLSTM_LSTM; cell <= CLSTM_RNN; cell++) check_stages((clstm_dtype)dtype, (clstm_cell)cell);
     check_statuses();
     for (int dtype = CLSTM_F32; dtype <= CLSTM_F64; dtype++)
         for (int mode = CLSTM_POOL_LAST; mode <= CLSTM_POOL_MAX; mode++)
