@@ -261,7 +261,8 @@ cdef class Stack:
     def backward(self, flat, StackTape tape not None, x, dy, dh, dc, dx, dh0, dc0, list grads not None,
                  Py_ssize_t bptt=0, flow_h=None, flow_c=None):
         """Writes dx, in the shape of x, dh0 and dc0, adds to grads, and uses the tape up. flow_h and flow_c, of shape
-        (L D, N, T, H) (of pieces, N and T are those of the arrays) or None, get the whole gradients of h and c after each step."""
+        (L D, N, T, H) or None, get the whole gradients of h and c after each step; of pieces, N and T are those of the
+        arrays."""
         if tape.stack is not self:
             raise ValueError("tape: it is of another stack")
         cdef clstm_sequence x_ = self.input(x, "x", tape.batch)

@@ -8,6 +8,7 @@ import numpy as np
 
 from . import _arrays
 from .noise import SILENCE, noise_of
+from .sequences import is_list
 from .trace import ByName
 
 if TYPE_CHECKING:
@@ -99,6 +100,8 @@ def flow_of_loss(
     """The gradient flow of each recurrent layer of a network, by its place; see `Network.gradient_flow`."""
     noise = SILENCE if noise is None else noise_of(noise)
     bptt = None if bptt is None else _arrays.size("bptt", bptt)
+    if is_list(x, 1 if net.takes_indices else 2):
+        raise _arrays.wrong(TypeError, "x", "one array, with lengths", "a list of arrays")
     prediction, _, tape = net.forward(x, None, lengths, **({"noise": noise} if net.takes_noise else {}))
     with_time = lengths is not None and not net.removes_time
     valid = _arrays.lengths(lengths, *prediction.shape[:2]) if with_time else None

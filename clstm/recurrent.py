@@ -141,8 +141,8 @@ class RecurrentLayer(_Recurrent):
             Seed of the masks of dropout, zoneout and noise, if the layer has any; None: fresh entropy.
         memory : int, optional
             Bytes that the tape may take. If it would take more, only states at some steps are kept, and backward
-            computes the others again: see docs/explanation/long_sequences.md. ValueError if it is too small for that, or
-            together with lists, resets and masks that are more than lengths.
+            computes the others again: see docs/explanation/long_sequences.md. ValueError if it is too small for
+            that, or together with a list, resets, or a mask that is more than lengths.
 
         Returns
         -------

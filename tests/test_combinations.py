@@ -43,7 +43,8 @@ OPTIONS = {  # the values of each option of a constructor; the first is the usua
 DRAWN_WITH_THE_SIZES = {"num_layers", "bidirectional", "bias", "dtype"}
 OF_STARTING_WEIGHTS = {"init", "rng"}  # parameters are random here anyway
 OF_THE_ENDS = {"output", "learned_state"}  # of which the twin knows nothing: test_outputs.py
-FORWARD = {"x", "state", "lengths", "noise"} | {"memory"}  # which has a test of its own, test_long.py
+FORWARD = {"x", "state", "lengths", "noise"} | {"memory", "mask", "resets"}  # which have tests of their own:
+# test_long.py, test_pieces.py and test_pieces_options.py
 BACKWARD = {"tape", "dy", "dstate", "grads", "need_dx", "bptt"}
 EXCLUDED = [
     {"coupled": True, "forget_gate": False},

@@ -38,8 +38,7 @@ def like(layer, arrays):
 
 
 def random_state(layer, rng, rows=N):
-    count = 2 if isinstance(layer, clstm.LSTM) else 1
-    return like(layer, [normal(rng, layer.dtype, layer._states, rows, H) for _ in range(count)])
+    return like(layer, [normal(rng, layer.dtype, *shape) for shape in layer._state_shapes(layer._states, rows)])
 
 
 def reverse(layer):
@@ -69,22 +68,27 @@ def pieces_of(valid, resets):
 
 
 class Alone:
-    """What comes out if each piece runs alone."""
+    """What comes out if each piece runs alone; `initial`, of one row, is where a piece starts that no state is given,
+    and `dinitial` the gradient of that."""
 
-    def __init__(self, layer, x, valid, resets, state, dy, dstate, noise=None, bptt=None):
+    def __init__(self, layer, x, valid, resets, state, dy, dstate, noise=None, bptt=None, initial=(0, 0)):
         back = reverse(layer)
         D = layer.output_size
         self.y, self.dx = np.zeros((*valid.shape, D), layer.dtype), np.zeros(x.shape, layer.dtype)
         self.grads = layer.zeros_like_parameters()[1]
         given, dfinal = members(state), members(dstate)
         final, dgiven = [a.copy() for a in given], [a.copy() for a in dfinal]  # as of a row without steps
+        self.dinitial = [np.zeros((len(a), a.shape[2])) for a in given]
         for n, (pieces, fresh) in enumerate(pieces_of(valid, resets)):
             for array in dgiven if pieces else ():
                 array[:, n] = 0
             for p, times in enumerate(pieces):
                 enters = np.where(back, p == len(pieces) - 1, p == 0 and not fresh)
                 leaves = np.where(back, p == 0, p == len(pieces) - 1)
-                start = [np.where(enters[:, None, None], a[:, n : n + 1], 0).astype(a.dtype) for a in given]
+                start = [
+                    np.where(enters[:, None, None], a[:, n : n + 1], other).astype(a.dtype)
+                    for a, other in zip(given, initial, strict=False)
+                ]
                 end = [np.where(leaves[:, None, None], a[:, n : n + 1], 0).astype(a.dtype) for a in dfinal]
                 own = {} if noise is None else {"noise": clstm.Noise(noise, rows=[n], first_step=times[0])}
                 y, after, tape = layer.forward(x[n : n + 1, times], like(layer, start), **own)
@@ -93,6 +97,7 @@ class Alone:
                 for k in range(len(given)):
                     final[k][leaves, n] = members(after)[k][leaves, 0]
                     dgiven[k][enters, n] = members(dstart)[k][enters, 0]
+                    self.dinitial[k][~enters] += members(dstart)[k][~enters, 0]
         self.state, self.dstate = like(layer, final), like(layer, dgiven)
 
 

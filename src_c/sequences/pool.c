@@ -110,10 +110,11 @@ static void attention_backward_task(void *context, ptrdiff_t n, int worker) {
     const ptrdiff_t T = it->batch->T, F = it->features, steps = length_of(it->batch, n);
     const void *dy = element(it, it->dy, n * F);
     clear_beyond(it, it->dscores, n, steps);
-    it->rows->weighted_backward(F, steps, element(it, it->weights, n * T), at(it->rows, it->batch, it->x, n, 0), it->x.stride_t,
-                                dy, element(it, it->dscores, n * T));
+    it->rows->weighted_backward(F, steps, element(it, it->weights, n * T), at(it->rows, it->batch, it->x, n, 0),
+                                it->x.stride_t, dy, element(it, it->dscores, n * T));
     for (ptrdiff_t t = 0; it->dx.data && t < T; t++)
-        if (t < steps) it->rows->multiply(F, element(it, it->weights, n * T + t), dy, at(it->rows, it->batch, it->dx, n, t));
+        if (t < steps)
+            it->rows->multiply(F, element(it, it->weights, n * T + t), dy, at(it->rows, it->batch, it->dx, n, t));
         else memset(at(it->rows, it->batch, it->dx, n, t), 0, (size_t)F * it->rows->size);
     (void)worker;
 }

@@ -177,7 +177,8 @@ static int flow_differences(const struct problem *p, const void *found, const vo
     const clstm_dtype dtype = p->stack.dtype;
     int wrong = 0;
     for (ptrdiff_t l = 0; found && l < layers_of(&p->stack); l++)
-        wrong += differences(dtype, (const char *)found + (size_t)(l * pieces->rows * pieces->times * width) * size_of(dtype),
+        wrong += differences(dtype,
+                             (const char *)found + (size_t)(l * pieces->rows * pieces->times * width) * size_of(dtype),
                              (const char *)expected + (size_t)(l * N * T * width) * size_of(dtype), pieces, width);
     return wrong;
 }
