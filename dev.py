@@ -263,7 +263,7 @@ def ctest(args):
     if compiler() is None:
         stop("no C compiler found (tried $CC, cc, gcc and clang): install gcc or clang")
     passed = 0
-    for kind in ["plain"] if WINDOWS else SANITIZERS:  # Windows has no ThreadSanitizer
+    for kind in args.kinds or (["plain"] if WINDOWS else SANITIZERS):  # Windows has no ThreadSanitizer
         for program in build_c_tests(kind):
             run(*without_address_randomisation(kind), program)
             passed += 1
@@ -324,7 +324,8 @@ def dist(args):
     with tempfile.TemporaryDirectory(prefix="clstm-dist-") as temporary:
         inspect_wheel(wheel, Path(temporary))
         test_installed(wheel, sdist, Path(temporary) / "wheel", "-m", "")
-        test_installed(sdist, sdist, Path(temporary) / "sdist")
+        few = ("packaging", "config", "lstm", "cells")  # the sdist is what the wheel was made of
+        test_installed(sdist, sdist, Path(temporary) / "sdist", *(f"tests/test_{name}.py" for name in few))
     print(f"{wheel.name} ({wheel.stat().st_size} bytes) and {sdist.name} pass their tests")
 
 
@@ -387,6 +388,8 @@ def main():
         if command is check:
             sub.add_argument("--fix", action="store_true", help="repair what a tool can repair")
             sub.add_argument("names", nargs="*", metavar="NAME", help=", ".join(checks()))
+        if command is ctest:
+            sub.add_argument("kinds", nargs="*", metavar="KIND", choices=[*SANITIZERS, []], help=", ".join(SANITIZERS))
     args, args.rest = parser.parse_known_args()
     if args.rest and args.run not in (demo, test, compare, docs, bench):
         parser.error(f"unknown arguments: {' '.join(args.rest)}")
