@@ -61,7 +61,11 @@ static struct stream *stream_lay_out(struct arena *arena, const struct shape *sh
     found->layer = arena_take(arena, shape->L, sizeof(struct stream_layer));
     for (ptrdiff_t l = 0; l < shape->L; l++) {
         struct stream_layer layer;
+        const size_t before = arena->used;
         layer_lay_out(found->layer ? &found->layer[l] : &layer, arena, shape, N, layer_width(shape, l));
+        if (stream || l == 0) continue;
+        arena_take(arena, shape->L - 2, arena->used - before); /* layers above the first are all alike */
+        break;
     }
     return stream;
 }
