@@ -92,9 +92,11 @@ struct cell_backward {
 
 typedef void finish_function(const struct fused *, const struct tile *, void *z);
 
-/* What the `describe` of a kind of cell completes; it returns 0 if it has not all options of a stack. Gates are the blocks of H rows of w_ih, w_hh and b. On the tape the dz of gate g
- * stands in block x_block[g] where it goes to w_ih, and in block h_block[g] where it goes to w_hh. The pre-activations of a
- * gate, where they are on the tape, are in its x_block. */
+/* What the `describe` of a kind of cell completes; it returns 0 if it has not all options of a stack.
+ *
+ * Gates are the blocks of H rows of w_ih, w_hh and b. On the tape the dz of gate g stands in block x_block[g] where it goes
+ * to w_ih, and in block h_block[g] where it goes to w_hh. The pre-activations of a gate, where they are on the tape, are in
+ * its x_block. */
 struct cell {
     int gates, two_sums, has_c;
     int general; /* not the usual form */

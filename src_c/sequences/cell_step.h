@@ -6,23 +6,6 @@
 #include "../ground/team.h"
 #include "layout.h"
 
-/* The sums that one stage of a step computes: those of `gates` gates of the cell, from the first on, or h = w_hr m. */
-struct stage {
-    int first, gates, projects;
-    int block, blocks;  /* on the tape, that are written where the sums end */
-    ptrdiff_t units, k; /* of each gate; elements of what the recurrent weights of this stage multiply */
-};
-
-static inline int stages_of(const struct shape *shape) { return has_second_stage(shape) ? 2 : 1; }
-
-static inline struct stage stage_of(const struct shape *shape, int index) {
-    const struct cell *cell = &shape->cell;
-    const int early = cell->gates - cell->late, blocks = cell->form.blocks - cell->late;
-    if (index == 0) return (struct stage){0, early, 0, 0, cell->norm ? 0 : blocks, shape->H, shape->R};
-    if (cell->form.projects) return (struct stage){0, 1, 1, 0, 0, shape->R, shape->H};
-    return (struct stage){early, cell->late, 0, blocks, cell->late, shape->H, shape->H};
-}
-
 static inline struct panels stage_panels(const struct shape *shape, const struct stage *stage) {
     return gate_panels(shape->kernels, stage->gates, stage->units);
 }
@@ -66,13 +49,13 @@ static inline ptrdiff_t packed_elements(const struct stage *stage) { return time
 /* For inputs of `width` elements. */
 static inline void packed_lay_out(struct packed_cell *packed, struct arena *arena, const struct shape *shape,
                                   ptrdiff_t width) {
-    for (int i = 0; i < stages_of(shape); i++) {
-        const struct stage stage = stage_of(shape, i);
-        const ptrdiff_t each = packed_elements(&stage);
+    for (int i = 0; i < shape->stages; i++) {
+        const struct stage *stage = &shape->stage[i];
+        const ptrdiff_t each = packed_elements(stage);
         struct packed_stage *own = &packed->stage[i];
-        own->input[0] = stage.projects ? NULL : arena_take(arena, times(width, each), sizeof(real));
-        own->recurrent = arena_take(arena, times(stage.k, each), sizeof(real));
-        own->bias = stage.projects ? NULL : arena_take(arena, each, sizeof(real));
+        own->input[0] = stage->projects ? NULL : arena_take(arena, times(width, each), sizeof(real));
+        own->recurrent = arena_take(arena, times(stage->k, each), sizeof(real));
+        own->bias = stage->projects ? NULL : arena_take(arena, each, sizeof(real));
         own->second = shape->cell.two_sums ? arena_take(arena, each, sizeof(real)) : NULL;
     }
 }
@@ -131,13 +114,13 @@ static inline void pack_recurrent(const struct shape *shape, const struct stage 
 static inline void pack_cell(const struct shape *shape, const struct packed_cell *packed,
                              const clstm_weights *weights) {
     const struct cell *cell = &shape->cell;
-    for (int i = 0; i < stages_of(shape); i++) {
-        const struct stage stage = stage_of(shape, i);
+    for (int i = 0; i < shape->stages; i++) {
+        const struct stage *stage = &shape->stage[i];
         const struct packed_stage *own = &packed->stage[i];
-        const struct panel_range all = all_panels(stage_panels(shape, &stage));
-        pack_recurrent(shape, &stage, own->recurrent, weights, all);
-        if (own->bias) pack_bias(shape, &stage, own->bias, cell->norm ? NULL : weights->b, all);
-        if (own->second) pack_second(shape, &stage, own->second, weights->b_hn, all);
+        const struct panel_range all = all_panels(stage_panels(shape, stage));
+        pack_recurrent(shape, stage, own->recurrent, weights, all);
+        if (own->bias) pack_bias(shape, stage, own->bias, cell->norm ? NULL : weights->b, all);
+        if (own->second) pack_second(shape, stage, own->second, weights->b_hn, all);
     }
 }
 
@@ -175,13 +158,13 @@ static inline void await_forward(struct cell_forward *step, const struct stage *
 
 /* What is the same in all steps of stage `index`. `input_terms` are the terms of the sums that come from the input. */
 static inline struct cell_forward cell_forward_of(const struct shape *shape, int index, int input_terms) {
-    const struct stage stage = stage_of(shape, index);
+    const struct stage *stage = &shape->stage[index];
     struct cell_forward step = {
-        .fused = {.panels = stage_panels(shape, &stage),
+        .fused = {.panels = stage_panels(shape, stage),
                   .two_sums = shape->cell.two_sums,
                   .resume = input_terms,
-                  .first_unit = stage.units,
-                  .units = stage.units,
+                  .first_unit = stage->units,
+                  .units = stage->units,
                   .finish = shape->cell.forward[index]},
         .units = shape->H,
         .hidden = shape->R,
@@ -191,7 +174,7 @@ static inline struct cell_forward cell_forward_of(const struct shape *shape, int
         .limits = shape->limits,
         .store_at = shape->cell.gates,
     };
-    block_vectors(step.fused.vector, shape, step.fused.panels, shape->cell.x_block + stage.first);
+    block_vectors(step.fused.vector, shape, step.fused.panels, shape->cell.x_block + stage->first);
     return step;
 }
 
@@ -238,7 +221,7 @@ static inline void shared_rows_task(void *context, ptrdiff_t part, int worker) {
 /* All stages of a step forward. `backwards`: through the panels from the end. */
 static inline void run_stages(const struct shape *shape, const struct cell_forward step[2], int backwards,
                               ptrdiff_t parts, struct clstm_team *team) {
-    for (int i = 0; i < stages_of(shape); i++) {
+    for (int i = 0; i < shape->stages; i++) {
         const struct fused *fused = &step[i].fused;
         struct shared_step shared = {shape->kernels, fused, all_panels(fused->panels), parts};
         shared.range.backwards = backwards;

@@ -8,12 +8,21 @@
 /* Rows of a time-batched product that are worked on together: enough for full tiles, few enough to stay in cache. */
 enum { CHUNK = 96 };
 
+/* The sums that one stage of a step computes: those of `gates` gates of the cell, from the first on, or h = w_hr m. */
+struct stage {
+    int first, gates, projects;
+    int block, blocks;  /* on the tape, that are written where the sums end */
+    ptrdiff_t units, k; /* of each gate; elements of what the recurrent weights of this stage multiply */
+};
+
 struct shape {
     const clstm_runtime *runtime;
     const struct kernels *kernels;
     const clstm_stack *stack;
     const clstm_noise *noise; /* NULL: nothing is random */
     struct cell cell;
+    int stages; /* of a step */
+    struct stage stage[2];
     struct cell_limits limits;
     ptrdiff_t I, H, L, D, R; /* R: elements of h */
     int backwards;           /* the one direction is the reverse one */
@@ -55,6 +64,16 @@ static inline int describe_cell(const struct kernels *kernels, const clstm_stack
                : !has_options_of_lstm(stack) && !(stack->reset_before && stack->cell != CLSTM_GRU);
 }
 
+static inline void set_stages(struct shape *shape) {
+    const struct cell *cell = &shape->cell;
+    const ptrdiff_t H = shape->H, R = shape->R;
+    const int early = cell->gates - cell->late, blocks = cell->form.blocks - cell->late;
+    shape->stages = cell->late > 0 || cell->form.projects ? 2 : 1;
+    shape->stage[0] = (struct stage){0, early, 0, 0, cell->norm ? 0 : blocks, H, R};
+    if (cell->form.projects) shape->stage[1] = (struct stage){0, 1, 1, 0, 0, R, H};
+    else shape->stage[1] = (struct stage){early, cell->late, 0, blocks, cell->late, H, H};
+}
+
 static inline struct shape shape_with(const clstm_runtime *runtime, const clstm_stack *stack,
                                       const clstm_noise *noise) {
     const struct kernels *kernels = kernels_of(runtime->isa);
@@ -76,6 +95,7 @@ static inline struct shape shape_with(const clstm_runtime *runtime, const clstm_
         .blas = runtime->backend == CLSTM_BLAS,
     };
     describe_cell(kernels, stack, noise != NULL, 0, &shape.cell);
+    set_stages(&shape);
     shape.ld_h = padded(shape.R);
     shape.row = times(shape.cell.form.blocks, shape.ld);
     shape.x_row = shape.cell.norm ? times(shape.cell.gates, shape.ld) : shape.row;
@@ -93,10 +113,6 @@ static inline struct shape shape_for(const clstm_runtime *runtime, const clstm_s
     shape.num = batch->symbols ? batch->num : 0;
     shape.symbol_stride = caller_times(batch);
     return shape;
-}
-
-static inline int has_second_stage(const struct shape *shape) {
-    return shape->cell.late > 0 || shape->cell.form.projects;
 }
 
 /* Whether direction d goes from the end. */
@@ -190,7 +206,7 @@ static inline void tape_parts(ptrdiff_t parts[TAPE_PARTS], const struct shape *s
         cell->has_c ? times(slots, shape->ld) : 0,
         times(slots, shape->ld_h),
         cell->form.mask ? times(slots, shape->ld_h) : 0,
-        has_second_stage(shape) ? times(plan->rows, shape->ld) : 0,
+        shape->stages > 1 ? times(plan->rows, shape->ld) : 0,
         cell->form.projects ? times(plan->rows, shape->ld_h) : 0,
         cell->norm ? times(plan->rows / CACHE_LINE + 1, SCALES * CACHE_LINE) : 0,
     };

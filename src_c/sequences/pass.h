@@ -190,8 +190,8 @@ static void find_chunk(const struct pass *pass, struct pass_scratch *scratch, st
 /* z = b + w_ih x of these rows, for the gates of a stage. */
 static void project_stage(const struct pass *pass, const struct pass_scratch *scratch, ptrdiff_t rows, int index) {
     const struct shape *shape = pass->shape;
-    const struct stage stage = stage_of(shape, index);
-    const struct panels panels = stage_panels(shape, &stage);
+    const struct stage *stage = &shape->stage[index];
+    const struct panels panels = stage_panels(shape, stage);
     struct fused terms = {.panels = panels};
     add_input_terms(&terms, pass, scratch, index);
     struct product product = {
@@ -204,7 +204,7 @@ static void project_stage(const struct pass *pass, const struct pass_scratch *sc
         .panels = panels,
     };
     memcpy(product.term, terms.term, sizeof product.term);
-    block_vectors(product.vector, shape, panels, shape->cell.x_block + stage.first);
+    block_vectors(product.vector, shape, panels, shape->cell.x_block + stage->first);
     struct split_product split = {shape->kernels, &product, pass->split};
     clstm_parallel(pass->split, pass->split, split_product_task, &split);
 }
@@ -311,23 +311,23 @@ enum { FEW_ROWS = 12 };
 static struct cell_forward prepare_stage(const struct pass *pass, const struct pass_scratch *scratch, int index,
                                          int together) {
     const struct shape *shape = pass->shape;
-    const struct stage stage = stage_of(shape, index);
+    const struct stage *stage = &shape->stage[index];
     const struct packed_stage *packed = &pass->packed.stage[index];
-    const int input_terms = together && !pass->table && !stage.projects ? pass->input.segments : 0;
+    const int input_terms = together && !pass->table && !stage->projects ? pass->input.segments : 0;
     struct cell_forward step = cell_forward_of(shape, index, input_terms);
     struct fused *fused = &step.fused;
     fused->bias = shape->cell.norm ? NULL : packed->bias;
     fused->second = packed->second;
     step.peephole = pass->packed.peephole;
     step.norm = pass->packed.norm;
-    step.y = pass->output.base && index == stages_of(shape) - 1 ? scratch->y : NULL;
+    step.y = pass->output.base && index == shape->stages - 1 ? scratch->y : NULL;
     if (shape->blas) {
-        start_from_blocks(fused, shape, &stage);
+        start_from_blocks(fused, shape, stage);
         return step;
     }
     if (input_terms) add_input_terms(fused, pass, scratch, index);
     fused->term[fused->terms++] =
-        recurrent_term(shape, &stage, (const real *const *)(index ? scratch->inner : scratch->h), packed->recurrent);
+        recurrent_term(shape, stage, (const real *const *)(index ? scratch->inner : scratch->h), packed->recurrent);
     return step;
 }
 
@@ -335,14 +335,14 @@ static struct cell_forward prepare_stage(const struct pass *pass, const struct p
 static void recurrent_by_blas(const struct pass *pass, struct pass_scratch *scratch, struct cell_forward *step,
                               int index, real *const *z) {
     const struct shape *shape = pass->shape;
-    const struct stage stage = stage_of(shape, index);
+    const struct stage *stage = &shape->stage[index];
     const ptrdiff_t n = step->fused.rows;
     const real *a = index ? step->inner : step->u_prev, *w = pass->weights->w_hh;
     const clstm_dtype dtype = sizeof(real) == sizeof(float) ? CLSTM_F32 : CLSTM_F64;
     const ptrdiff_t lda = index ? shape->ld : shape->ld_h;
-    if (!stage.projects) {
-        gates_by_blas(shape, n, stage.k, a, lda, w + stage.first * shape->H * stage.k, stage.k, z[0], shape->row,
-                      shape->cell.h_block + stage.first, stage.gates);
+    if (!stage->projects) {
+        gates_by_blas(shape, n, stage->k, a, lda, w + stage->first * shape->H * stage->k, stage->k, z[0], shape->row,
+                      shape->cell.h_block + stage->first, stage->gates);
         return;
     }
     memset(step->h, 0, (size_t)(n * shape->ld_h) * sizeof(real));
@@ -356,7 +356,7 @@ static void recurrent_by_blas(const struct pass *pass, struct pass_scratch *scra
 static void step_by_blas(const struct pass *pass, struct pass_scratch *scratch, struct cell_forward step[2],
                          real *const *z) {
     const struct shape *shape = pass->shape;
-    for (int i = 0; i < stages_of(shape); i++) {
+    for (int i = 0; i < shape->stages; i++) {
         recurrent_by_blas(pass, scratch, &step[i], i, z);
         if (i == 0 && shape->cell.norm) shape->cell.forward_rows(step, 0, step->fused.rows);
         else shape->kernels->fused(&step[i].fused, all_panels(step[i].fused.panels));
@@ -389,13 +389,13 @@ static void pass_step(const struct pass *pass, struct pass_scratch *scratch, str
     if (scratch->zone_c) draw_rows(shape, pass->plan, CLSTM_NOISE_ZONE_C, index, s, r0, n, scratch->zone_c);
     if (pass->output.base) find_rows(&pass->output, pass->plan, pass->reverse, s, r0, n, scratch->y);
     if (!shape->blas && !z) find_input(pass, scratch, 0, s, r0, n);
-    for (int i = 0; i < stages_of(shape); i++) {
-        const struct stage stage = stage_of(shape, i);
+    for (int i = 0; i < shape->stages; i++) {
+        const struct stage *stage = &shape->stage[i];
         aim(pass, scratch, &step[i], r0, s);
         step[i].fused.rows = n;
-        step[i].fused.start = shape->cell.norm || stage.projects ? NULL : pass->table && !z ? scratch->input[0] : z;
+        step[i].fused.start = shape->cell.norm || stage->projects ? NULL : pass->table && !z ? scratch->input[0] : z;
         step[i].z = z;
-        await_forward(&step[i], &stage);
+        await_forward(&step[i], stage);
     }
     if (!shape->blas) {
         for (ptrdiff_t i = 0; i < n; i++) scratch->h[i] = (real *)step[0].u_prev + i * shape->ld_h;
@@ -443,7 +443,7 @@ static void pass_rows(const struct pass *pass, struct pass_scratch *scratch, str
     const struct plan *plan = pass->plan;
     const int together = input_in_step(pass, range.r1 - range.r0);
     struct steps steps = {.pass = pass, .scratch = scratch, .range = range, .together = together};
-    for (int i = 0; i < stages_of(pass->shape); i++) steps.step[i] = prepare_stage(pass, scratch, i, together);
+    for (int i = 0; i < pass->shape->stages; i++) steps.step[i] = prepare_stage(pass, scratch, i, together);
     for (ptrdiff_t s0 = 0, s1; s0 < plan->T && rows_alive(plan, range, s0) > 0; s0 = s1) {
         ptrdiff_t rows = rows_alive(plan, range, s0), n;
         for (s1 = s0 + 1; s1 < plan->T && (n = rows_alive(plan, range, s1)) > 0 && rows + n <= CHUNK; s1++) rows += n;

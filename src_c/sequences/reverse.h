@@ -347,9 +347,9 @@ static void reverse_step(const struct reverse_pass *pass, struct reverse_scratch
     if (scratch->zone_h) draw_rows(shape, plan, CLSTM_NOISE_ZONE_H, pass->index, s, r0, n, scratch->zone_h);
     if (scratch->zone_c) draw_rows(shape, plan, CLSTM_NOISE_ZONE_C, pass->index, s, r0, n, scratch->zone_c);
     if (shape->cell.form.flow) find_flow(pass, scratch, s, r0, n);
-    for (int i = 0; i < stages_of(shape); i++) aim_backward(pass, scratch, &step[i], s, r0);
+    for (int i = 0; i < shape->stages; i++) aim_backward(pass, scratch, &step[i], s, r0);
     first_stage(pass, scratch, step, s, r0, n, carried, team);
-    if (has_second_stage(shape)) second_stage(pass, scratch, &step[1], s, n, team);
+    if (shape->stages > 1) second_stage(pass, scratch, &step[1], s, n, team);
     if (!shape->cell.norm) return;
     const ptrdiff_t parts = n < pass->split ? n : pass->split;
     struct shared_rows rows = {.cell = &shape->cell, .backward = step, .rows = n, .parts = parts};
@@ -376,7 +376,7 @@ static void reverse_rows(const struct reverse_pass *pass, struct reverse_scratch
                          ptrdiff_t s0, ptrdiff_t s1, struct clstm_team *team) {
     const struct plan *plan = pass->plan;
     struct cell_backward step[2];
-    for (int i = 0; i < stages_of(pass->shape); i++) step[i] = prepare_backward(pass, i);
+    for (int i = 0; i < pass->shape->stages; i++) step[i] = prepare_backward(pass, i);
     for (ptrdiff_t s = s1 - 1; s >= s0; s--) {
         const ptrdiff_t n = rows_alive(plan, range, s), longer = s + 1 < plan->T ? rows_alive(plan, range, s + 1) : 0;
         const int is_cut = pass->bptt && (s + 1) % pass->bptt == 0;

@@ -25,7 +25,7 @@ static void reverse_matrices_lay_out(struct backward_scratch *scratch, struct ar
     const struct cell *cell = &shape->cell;
     scratch->recurrent[d] = reverse_weights_of(shape, cell->h_block, cell->gates - cell->late, shape->R);
     reverse_weights_lay_out(&scratch->recurrent[d], arena, shape);
-    if (has_second_stage(shape)) {
+    if (shape->stages > 1) {
         scratch->inner[d] = inner_weights_of(shape);
         reverse_weights_lay_out(&scratch->inner[d], arena, shape);
     }
@@ -46,7 +46,7 @@ static void carried_lay_out(struct backward_scratch *scratch, struct arena *aren
     scratch->dh[d] = arena_take(arena, rows_h, sizeof(real));
     scratch->dc[d] = cell->has_c ? arena_take(arena, rows, sizeof(real)) : NULL;
     scratch->direct[d] = cell->form.direct ? arena_take(arena, rows_h, sizeof(real)) : NULL;
-    scratch->dm[d] = cell->norm || has_second_stage(shape) ? arena_take(arena, rows, sizeof(real)) : NULL;
+    scratch->dm[d] = cell->norm || shape->stages > 1 ? arena_take(arena, rows, sizeof(real)) : NULL;
     for (int i = 0; i < count; i++) {
         const ptrdiff_t own = most_columns(shape, &products[i]),
                         of_symbols = i == 0 && shape->num > 0 ? shape->I + 1 : 0;
@@ -99,8 +99,7 @@ static void pack_backward_task(void *context, ptrdiff_t task, int worker) {
     const struct reverse_pass *pass = &layer->pass[task / (REVERSE_MATRICES * REVERSE_PARTS)];
     const int part = (int)(task % REVERSE_PARTS), matrix = (int)(task / REVERSE_PARTS % REVERSE_MATRICES);
     if (matrix == 0) pack_reverse(shape, &pass->recurrent, pass->weights->w_hh, part);
-    if (matrix == 1 && has_second_stage(shape))
-        pack_reverse(shape, &pass->inner, inner_matrix(shape, pass->weights), part);
+    if (matrix == 1 && shape->stages > 1) pack_reverse(shape, &pass->inner, inner_matrix(shape, pass->weights), part);
     if (matrix == 2 && (layer->dx.base || layer->dvectors))
         pack_reverse(shape, &pass->from_input, pass->weights->w_ih, part);
     (void)worker;

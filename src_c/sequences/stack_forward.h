@@ -32,7 +32,7 @@ static void forward_lay_out(struct forward_scratch *scratch, struct arena *arena
     for (int d = 0; d < shape->D && ring; d++) {
         scratch->ring[d].ring = 1;
         scratch->ring[d].h = arena_take(arena, times(2, state_h), sizeof(real));
-        scratch->ring[d].inner = has_second_stage(shape) ? arena_take(arena, state, sizeof(real)) : NULL;
+        scratch->ring[d].inner = shape->stages > 1 ? arena_take(arena, state, sizeof(real)) : NULL;
         scratch->ring[d].c = shape->cell.has_c ? arena_take(arena, state, sizeof(real)) : NULL;
     }
     const ptrdiff_t between = shape->L > 1 && ring ? times(plan->rows, output_width(shape)) : 0;
@@ -62,13 +62,13 @@ enum { PACK_PARTS = 3 };
 static void pack_segment(struct pass *pass, const struct packed_cell *memory, int part) {
     const struct shape *shape = pass->shape;
     const ptrdiff_t before = part == 0 ? 0 : pass->input.width[0];
-    for (int i = 0; i < stages_of(shape); i++) {
-        const struct stage stage = stage_of(shape, i);
-        if (stage.projects) continue;
-        real *dst = memory->stage[i].input[0] + before * packed_elements(&stage);
+    for (int i = 0; i < shape->stages; i++) {
+        const struct stage *stage = &shape->stage[i];
+        if (stage->projects) continue;
+        real *dst = memory->stage[i].input[0] + before * packed_elements(stage);
         pass->packed.stage[i].input[part] = dst;
-        pack_input(shape, &stage, dst, pass->weights->w_ih, input_width(&pass->input), before, pass->input.width[part],
-                   all_panels(stage_panels(shape, &stage)));
+        pack_input(shape, stage, dst, pass->weights->w_ih, input_width(&pass->input), before, pass->input.width[part],
+                   all_panels(stage_panels(shape, stage)));
     }
 }
 

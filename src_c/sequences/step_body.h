@@ -23,7 +23,6 @@ struct step {
     const real **x, **h_rows; /* [N] rows of x and of h */
     real *h, *h_next, *c;     /* [N] rows, ld apart; c NULL: the cell has none */
     real *peephole;           /* [rows, ld] */
-    struct stage stage;       /* the only one */
     struct step_worker *worker;
 };
 
@@ -34,11 +33,10 @@ static int step_threads(const struct shape *shape, ptrdiff_t N) {
 }
 
 static void step_lay_out(struct step *step, struct arena *arena, const struct shape *shape, ptrdiff_t N) {
-    const struct stage stage = stage_of(shape, 0);
-    const struct panels panels = stage_panels(shape, &stage);
+    const struct stage *stage = &shape->stage[0];
+    const struct panels panels = stage_panels(shape, stage);
     const ptrdiff_t width = panel_width(shape, panels), ld = shape->ld, k = shape->I + shape->H;
     const int threads = step_threads(shape, N);
-    step->stage = stage;
     step->shape = *shape;
     step->N = N;
     step->panels = panel_count(panels);
@@ -62,7 +60,7 @@ static void step_lay_out(struct step *step, struct arena *arena, const struct sh
     }
 }
 
-static int is_sequence(const struct shape *shape) { return shape->cell.norm || has_second_stage(shape); }
+static int is_sequence(const struct shape *shape) { return shape->cell.norm || shape->stages > 1; }
 
 static clstm_status sequence_size(const clstm_runtime *runtime, const clstm_stack *stack, ptrdiff_t N, size_t *bytes) {
     const clstm_batch batch = {.N = N, .T = 1};
@@ -88,7 +86,7 @@ clstm_status REAL_NAME(step_size)(const clstm_runtime *runtime, const clstm_stac
 /* The panels of a group, which is a layer of its own, as it were. */
 static void run_group(const struct step *step, const struct step_worker *own, ptrdiff_t unit, ptrdiff_t units) {
     const struct shape *shape = &step->shape;
-    const ptrdiff_t width = panel_width(shape, stage_panels(shape, &step->stage));
+    const ptrdiff_t width = panel_width(shape, stage_panels(shape, &step->shape.stage[0]));
     struct cell_forward rows = cell_forward_of(shape, 0, 1);
     struct fused *fused = &rows.fused;
     fused->panels = gate_panels(shape->kernels, shape->cell.gates, units);
@@ -112,7 +110,7 @@ static void step_task(void *context, ptrdiff_t task, int worker) {
     const struct step *step = context;
     const struct shape *shape = &step->shape;
     const struct step_worker *own = &step->worker[worker];
-    const struct stage *stage = &step->stage;
+    const struct stage *stage = &step->shape.stage[0];
     const struct panels panels = stage_panels(shape, stage);
     const ptrdiff_t each = panels.groups * shape->kernels->lanes, H = shape->H, first = task * step->group;
     const ptrdiff_t end = first + step->group < step->panels ? first + step->group : step->panels;

@@ -50,7 +50,7 @@ static struct stream *stream_lay_out(struct arena *arena, const struct shape *sh
     struct stream *stream = arena_take(arena, 1, sizeof *stream), measured, *found = stream ? stream : &measured;
     *found = (struct stream){.head = {.dtype = shape->stack->dtype}, .shape = *shape, .N = N};
     found->x = arena_take(arena, N, sizeof(real *));
-    found->inner = arena_take(arena, has_second_stage(shape) ? times(N, shape->ld) : 0, sizeof(real));
+    found->inner = arena_take(arena, shape->stages > 1 ? times(N, shape->ld) : 0, sizeof(real));
     found->inner_rows = arena_take(arena, N, sizeof(real *));
     real *z = arena_take(arena, shape->cell.norm ? times(N, shape->row) : 0, sizeof(real));
     found->z = arena_take(arena, N, sizeof(real *));
@@ -92,8 +92,8 @@ static double layer_work(const struct stream *stream, const struct stream_layer 
 
 /* Threads that a layer is worth: each should have ten microseconds. */
 static int layer_parts(const struct stream *stream, double work, int threads) {
-    const struct stage stage = stage_of(&stream->shape, 0);
-    const ptrdiff_t panels = panel_count(stage_panels(&stream->shape, &stage)),
+    const struct stage *stage = &stream->shape.stage[0];
+    const ptrdiff_t panels = panel_count(stage_panels(&stream->shape, stage)),
                     most = panels < threads ? panels : threads;
     return work >= (double)most ? (int)most : work < 1 ? 1 : (int)work;
 }
@@ -113,14 +113,14 @@ static void add_input(struct fused *fused, const struct stream_layer *layer, con
 static struct cell_forward prepare_stage(const struct stream_layer *layer, const struct stream *stream,
                                          const struct stream_layer *below, int p, int index) {
     const struct shape *shape = &stream->shape;
-    const struct stage stage = stage_of(shape, index);
+    const struct stage *stage = &shape->stage[index];
     const struct packed_stage *packed = &layer->packed.stage[index];
-    const int reads_input = !stage.projects && !shape->cell.norm;
+    const int reads_input = !stage->projects && !shape->cell.norm;
     struct cell_forward step = cell_forward_of(shape, index, reads_input);
     step.fused.rows = stream->N;
     if (reads_input) add_input(&step.fused, layer, shape, below ? below->h_rows[1 - p] : stream->x, index);
     step.fused.term[step.fused.terms++] =
-        recurrent_term(shape, &stage, index ? stream->inner_rows : layer->h_rows[p], packed->recurrent);
+        recurrent_term(shape, stage, index ? stream->inner_rows : layer->h_rows[p], packed->recurrent);
     step.fused.bias = shape->cell.norm ? NULL : packed->bias;
     step.fused.second = packed->second;
     step.h_prev = step.u_prev = layer->h[p];
@@ -158,7 +158,7 @@ static void prepare_layer(const struct stream *stream, ptrdiff_t l, int threads)
     layer->parts = layer_parts(stream, work, threads);
     layer->worth_waking = work >= 4.0 * layer->parts;
     for (int p = 0; p < 2; p++) {
-        for (int i = 0; i < stages_of(shape); i++) layer->step[p][i] = prepare_stage(layer, stream, below, p, i);
+        for (int i = 0; i < shape->stages; i++) layer->step[p][i] = prepare_stage(layer, stream, below, p, i);
         if (shape->cell.norm) layer->products[p] = prepare_products(layer, stream, below, p);
     }
 }
@@ -179,11 +179,11 @@ void REAL_NAME(stream_reload)(struct stream_head *head, const clstm_weights *wei
     const struct shape *shape = &stream->shape;
     for (ptrdiff_t l = 0; l < shape->L; l++) {
         const struct stream_layer *layer = &stream->layer[l];
-        for (int i = 0; i < stages_of(shape); i++) {
-            const struct stage stage = stage_of(shape, i);
-            if (!stage.projects)
-                pack_input(shape, &stage, layer->packed.stage[i].input[0], weights[l].w_ih, layer->width, 0,
-                           layer->width, all_panels(stage_panels(shape, &stage)));
+        for (int i = 0; i < shape->stages; i++) {
+            const struct stage *stage = &shape->stage[i];
+            if (!stage->projects)
+                pack_input(shape, stage, layer->packed.stage[i].input[0], weights[l].w_ih, layer->width, 0,
+                           layer->width, all_panels(stage_panels(shape, stage)));
         }
         pack_cell(shape, &layer->packed, &weights[l]);
         pad_vectors(layer->packed.peephole, layer->packed.norm, &weights[l], shape);
@@ -251,7 +251,7 @@ static void run_layer(struct stream *stream, const struct stream_layer *layer) {
     if (cell->norm) run_sums(stream, &layer->products[stream->now].fused, parts);
     run_sums(stream, &step[0].fused, parts);
     if (cell->norm) cell->forward_rows(step, 0, stream->N);
-    if (has_second_stage(&stream->shape)) run_sums(stream, &step[1].fused, parts);
+    if (stream->shape.stages > 1) run_sums(stream, &step[1].fused, parts);
 }
 
 void REAL_NAME(stream_step)(struct stream_head *head, const void *x, ptrdiff_t stride_x, void *y, ptrdiff_t stride_y) {
