@@ -54,66 +54,75 @@ CLSTM_INLINE void ask_for(const struct fused *s, const int R, int term, ptrdiff_
     }
 }
 
-/* Terms [i0, i1) of the sums of R rows by P panels of WIDTH vectors. */
-CLSTM_INLINE void fused_sums(vec *z, const struct fused *s, const struct fused_start *start, int i0, int i1,
-                             const int R, const int P, const int WIDTH, ptrdiff_t row, ptrdiff_t panel) {
+/* Sums of a tile: terms [i0, i1) from `start` on, into z[i * width] for row and panel i. */
+struct fused_sums {
+    const struct fused *s;
+    struct fused_start start;
+    vec *z;
+    int i0, i1, width;
+    ptrdiff_t row, panel;
+};
+
+/* The sums of one slice of R rows by P panels. */
+CLSTM_INLINE void fused_slice(const struct fused_sums *own, const int R, const int P, const struct slice slice) {
+    const struct fused *s = own->s;
     const ptrdiff_t step = s->panels.groups * V;
-    FOR_EACH_SLICE(slice, WIDTH) {
-        TILE_SUMS(sums);
-        CLSTM_UNROLL for (int i = 0; i < R * P; i++) {
-            CLSTM_UNROLL for (int j = 0; j < slice.vectors; j++) {
-                sums[i][j] = load(start->from[i] + start->offset[slice.first + j]);
-            }
+    const int width = PANEL_WIDTHS == PRODUCT_VECTORS ? slice.vectors : own->width;
+    TILE_SUMS(sums);
+    CLSTM_UNROLL for (int i = 0; i < R * P; i++) {
+        CLSTM_UNROLL for (int j = 0; j < slice.vectors; j++) {
+            sums[i][j] = load(own->start.from[i] + own->start.offset[slice.first + j]);
         }
-        for (int i = i0; i < i1; i++) {
-            if (s->awaited && slice.first == 0) ask_for(s, R, i, row, panel * step, P * step);
-            add_term(sums, R, P, slice, &s->term[i], row, panel);
-        }
-        CLSTM_UNROLL for (int i = 0; i < R * P; i++) {
-            CLSTM_UNROLL for (int j = 0; j < slice.vectors; j++) z[i * WIDTH + slice.first + j] = sums[i][j];
-        }
+    }
+    for (int i = own->i0; i < own->i1; i++) {
+        if (s->awaited && slice.first == 0) ask_for(s, R, i, own->row, own->panel * step, P * step);
+        add_term(sums, R, P, slice, &s->term[i], own->row, own->panel);
+    }
+    CLSTM_UNROLL for (int i = 0; i < R * P; i++) {
+        CLSTM_UNROLL for (int j = 0; j < slice.vectors; j++) own->z[i * width + slice.first + j] = sums[i][j];
     }
 }
 
-typedef void fused_tile_function(vec *z, const struct fused *, const struct fused_start *, int i0, int i1,
-                                 ptrdiff_t row, ptrdiff_t panel);
+typedef void fused_slice_function(const struct fused_sums *, int first);
 
-#define FUSED_TILE(R, P, NV)                                                                                        \
-    CLSTM_NOINLINE void fused_tile_##R##_##P##_##NV(vec *z, const struct fused *s, const struct fused_start *start, \
-                                                    int i0, int i1, ptrdiff_t row, ptrdiff_t panel) {               \
-        fused_sums(z, s, start, i0, i1, R, P, NV, row, panel);                                                      \
+#define FUSED_SLICE(name, R, P, NV)                                                              \
+    CLSTM_NOINLINE void name##_##R##_##NV(const struct fused_sums *own, int first) {             \
+        fused_slice(own, R, P, (struct slice){PANEL_WIDTHS == PRODUCT_VECTORS ? 0 : first, NV}); \
     }
+#define FUSED_PANEL(R, NV) FUSED_SLICE(fused_panel, R, 1, NV)
+#define FUSED_PANELS(R, NV) FUSED_SLICE(fused_panels, R, PANELS_AT_ONCE(R), NV)
+TILES(FUSED_PANEL, 1)
+TILES(FUSED_PANEL, 2)
+TILES(FUSED_PANEL, 3)
+TILES(FUSED_PANEL, 4)
+TILES(FUSED_PANELS, 1)
+TILES(FUSED_PANELS, 2)
 #if PRODUCT_ROWS == 6
-#define FUSED_HIGH_TILES(NV) FUSED_TILE(5, 1, NV) FUSED_TILE(6, 1, NV) FUSED_TILE(3, 2, NV)
-#define FUSED_HIGH_NAMES(NV) fused_tile_5_1_##NV, fused_tile_6_1_##NV
-#define FUSED_WIDE_NAMES(NV) {fused_tile_1_4_##NV, fused_tile_2_2_##NV, fused_tile_3_2_##NV}
-#else
-#define FUSED_HIGH_TILES(NV)
-#define FUSED_HIGH_NAMES(NV)
-#define FUSED_WIDE_NAMES(NV) {fused_tile_1_4_##NV, fused_tile_2_2_##NV}
-#endif
-#define FUSED_TILES(NV)  \
-    FUSED_TILE(1, 1, NV) \
-    FUSED_TILE(2, 1, NV) \
-    FUSED_TILE(3, 1, NV) FUSED_TILE(4, 1, NV) FUSED_TILE(1, 4, NV) FUSED_TILE(2, 2, NV) FUSED_HIGH_TILES(NV)
-#define FUSED_NAMES(NV) \
-    {fused_tile_1_1_##NV, fused_tile_2_1_##NV, fused_tile_3_1_##NV, fused_tile_4_1_##NV, FUSED_HIGH_NAMES(NV)}
-
-FUSED_TILES(1)
-FUSED_TILES(2)
-FUSED_TILES(3)
-FUSED_TILES(4)
-#if PRODUCT_VECTORS == 2 /* three gates of two vectors of units */
-FUSED_TILES(5)
-FUSED_TILES(6)
-#define FUSED_LIST(NAMES) NAMES(1), NAMES(2), NAMES(3), NAMES(4), NAMES(5), NAMES(6)
-#else
-#define FUSED_LIST(NAMES) NAMES(1), NAMES(2), NAMES(3), NAMES(4)
+TILES(FUSED_PANEL, 5)
+TILES(FUSED_PANEL, 6)
+TILES(FUSED_PANELS, 3)
 #endif
 
-/* [vectors - 1][rows - 1]: one panel at a time, and several at once (tile.h, PANELS_AT_ONCE) */
-static fused_tile_function *const fused_tiles[PANEL_WIDTHS][PRODUCT_ROWS] = {FUSED_LIST(FUSED_NAMES)};
-static fused_tile_function *const wide_fused_tiles[PANEL_WIDTHS][PRODUCT_ROWS / 2] = {FUSED_LIST(FUSED_WIDE_NAMES)};
+/* [rows - 1][vectors of the slice - 1]: one panel at a time, and several at once (tile.h, PANELS_AT_ONCE) */
+static fused_slice_function *const one_panel[PRODUCT_ROWS][PRODUCT_VECTORS] = {
+    TILE_NAMES(fused_panel, 1), TILE_NAMES(fused_panel, 2), TILE_NAMES(fused_panel, 3), TILE_NAMES(fused_panel, 4),
+#if PRODUCT_ROWS == 6
+    TILE_NAMES(fused_panel, 5), TILE_NAMES(fused_panel, 6),
+#endif
+};
+static fused_slice_function *const several_panels[PRODUCT_ROWS / 2][PRODUCT_VECTORS] = {
+    TILE_NAMES(fused_panels, 1),
+    TILE_NAMES(fused_panels, 2),
+#if PRODUCT_ROWS == 6
+    TILE_NAMES(fused_panels, 3),
+#endif
+};
+
+/* All slices, by the functions for a number of rows and panels. */
+static void run_slices(const struct fused_sums *own, fused_slice_function *const slices[PRODUCT_VECTORS]) {
+    for (int first = 0; first < own->width; first += PRODUCT_VECTORS)
+        slices[slice_vectors(first, own->width) - 1](own, first);
+}
 
 /* The second sums: of the last gate they start again, the others go on. */
 static void restart_sums(vec *z, const struct fused *s, int rows, int panels, int width, ptrdiff_t row,
@@ -133,19 +142,24 @@ static void restart_sums(vec *z, const struct fused *s, int rows, int panels, in
         }
 }
 
-/* z of a tile, by the function for its size. */
-static void tile_sums(vec *z, fused_tile_function *tile, const struct fused *s, int rows, int panels, int width,
-                      ptrdiff_t row, ptrdiff_t panel) {
-    struct fused_start start;
-    start_sums(&start, s, rows, panels, row, panel);
+/* z of a tile. */
+static void tile_sums(vec *z, fused_slice_function *const slices[PRODUCT_VECTORS], const struct fused *s, int rows,
+                      int panels, int width, ptrdiff_t row, ptrdiff_t panel) {
+    struct fused_sums own = {.s = s, .z = z, .i1 = s->terms, .width = width, .row = row, .panel = panel};
+    start_sums(&own.start, s, rows, panels, row, panel);
     if (!s->two_sums) {
-        tile(z, s, &start, 0, s->terms, row, panel);
+        run_slices(&own, slices);
         return;
     }
-    tile(z + FIRST_SUMS, s, &start, 0, s->resume, row, panel);
+    own.z = z + FIRST_SUMS;
+    own.i1 = s->resume;
+    run_slices(&own, slices);
     restart_sums(z, s, rows, panels, width, row, panel);
-    start_at_vectors(&start, z, width, rows, panels);
-    tile(z, s, &start, s->resume, s->terms, row, panel);
+    start_at_vectors(&own.start, z, width, rows, panels);
+    own.z = z;
+    own.i0 = s->resume;
+    own.i1 = s->terms;
+    run_slices(&own, slices);
 }
 
 /* The lanes of the last panel, `units` of each gate side by side, become vectors of their own, zeros above. */
@@ -203,7 +217,7 @@ static void fused_panel(const struct fused *s, ptrdiff_t panel) {
                         end = tiles == 1 ? s->rows : (i + 1) * s->rows / tiles;
         const int height = (int)(end - row);
         vec z[FUSED_VECTORS];
-        tile_sums(z, fused_tiles[width - 1][height - 1], s, height, 1, width, row, panel);
+        tile_sums(z, one_panel[height - 1], s, height, 1, width, row, panel);
         if (panel == panels->full) {
             finish_last(s, z, height, row);
             continue;
@@ -219,7 +233,7 @@ static void fused_wide(const struct fused *s, ptrdiff_t panel, int at_once) {
     const int rows = (int)s->rows, width = panels->vectors;
     const struct tile tile = {rows, at_once, panels->groups, width, 0, panel * panels->groups * V};
     vec z[FUSED_VECTORS];
-    tile_sums(z, wide_fused_tiles[width - 1][rows - 1], s, rows, at_once, width, 0, panel);
+    tile_sums(z, several_panels[rows - 1], s, rows, at_once, width, 0, panel);
     s->finish(s, &tile, z);
 }
 

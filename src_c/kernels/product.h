@@ -46,50 +46,48 @@ CLSTM_INLINE void prefetch_results(const struct product *s, const int R, const i
     }
 }
 
-CLSTM_INLINE void product_tile(const struct product *s, const int R, const int P, const int WIDTH, ptrdiff_t row,
-                               ptrdiff_t panel) {
-    FOR_EACH_SLICE(slice, WIDTH) {
-        TILE_SUMS(sums);
-        CLSTM_UNROLL for (int r = 0; r < R; r++) {
-            CLSTM_UNROLL for (int p = 0; p < P; p++) {
-                CLSTM_UNROLL for (int j = 0; j < slice.vectors; j++) {
-                    const ptrdiff_t at = (panel + p) * s->panels.vectors + slice.first + j;
-                    sums[r * P + p][j] = s->bias ? load(s->bias + at * V) : (vec){0};
-                }
+CLSTM_INLINE void product_tile(const struct product *s, const int R, const int P, const struct slice slice,
+                               ptrdiff_t row, ptrdiff_t panel) {
+    TILE_SUMS(sums);
+    CLSTM_UNROLL for (int r = 0; r < R; r++) {
+        CLSTM_UNROLL for (int p = 0; p < P; p++) {
+            CLSTM_UNROLL for (int j = 0; j < slice.vectors; j++) {
+                const ptrdiff_t at = (panel + p) * s->panels.vectors + slice.first + j;
+                sums[r * P + p][j] = s->bias ? load(s->bias + at * V) : (vec){0};
             }
         }
-        prefetch_results(s, R, P, slice, row, panel);
-        for (int i = 0; i < s->terms; i++) add_term(sums, R, P, slice, &s->term[i], row, panel);
-        write_tile(s, sums, R, P, slice, row, panel);
     }
+    prefetch_results(s, R, P, slice, row, panel);
+    for (int i = 0; i < s->terms; i++) add_term(sums, R, P, slice, &s->term[i], row, panel);
+    write_tile(s, sums, R, P, slice, row, panel);
 }
 
-typedef void product_tile_function(const struct product *, ptrdiff_t row, ptrdiff_t panel);
+typedef void product_tile_function(const struct product *, int first, ptrdiff_t row, ptrdiff_t panel);
 
-#define PRODUCT_TILE(R, NV)                                                                                \
-    CLSTM_NOINLINE void product_tile_##R##_##NV(const struct product *s, ptrdiff_t row, ptrdiff_t panel) { \
-        product_tile(s, R, 1, NV, row, panel);                                                             \
+#define PRODUCT_TILE(R, NV)                                                                                           \
+    CLSTM_NOINLINE void product_tile_##R##_##NV(const struct product *s, int first, ptrdiff_t row, ptrdiff_t panel) { \
+        product_tile(s, R, 1, (struct slice){first, NV}, row, panel);                                                 \
     }
 TILES(PRODUCT_TILE, 1)
 TILES(PRODUCT_TILE, 2)
 TILES(PRODUCT_TILE, 3)
 TILES(PRODUCT_TILE, 4)
-#if PRODUCT_VECTORS == 2
+#if PRODUCT_ROWS == 6
 TILES(PRODUCT_TILE, 5)
 TILES(PRODUCT_TILE, 6)
 #endif
 
-/* [vectors - 1][rows - 1] */
-static product_tile_function *const product_tiles[PANEL_WIDTHS][PRODUCT_ROWS] = {
+/* [rows - 1][vectors of the slice - 1] */
+static product_tile_function *const product_tiles[PRODUCT_ROWS][PRODUCT_VECTORS] = {
     TILE_NAMES(product_tile, 1), TILE_NAMES(product_tile, 2), TILE_NAMES(product_tile, 3), TILE_NAMES(product_tile, 4),
-#if PRODUCT_VECTORS == 2
+#if PRODUCT_ROWS == 6
     TILE_NAMES(product_tile, 5), TILE_NAMES(product_tile, 6),
 #endif
 };
 
 /* A single row takes several full panels at once (tile.h, PANELS_AT_ONCE). */
 CLSTM_NOINLINE void product_single_row(const struct product *s, ptrdiff_t panel) {
-    product_tile(s, 1, PANELS_AT_ONCE(1), PRODUCT_VECTORS, 0, panel);
+    product_tile(s, 1, PANELS_AT_ONCE(1), (struct slice){0, PRODUCT_VECTORS}, 0, panel);
 }
 
 /* A last panel that needs half of a register: multiply-adds of 32 bytes are twice as many in the same time as of 64. */
@@ -145,7 +143,8 @@ static void product_panel(const struct product *s, ptrdiff_t panel) {
     const ptrdiff_t done = product_half_panel(s, panel, vectors), rows = s->rows - done, tiles = tile_count(rows);
     for (ptrdiff_t i = 0; i < tiles; i++) {
         const ptrdiff_t row = done + i * rows / tiles, end = done + (i + 1) * rows / tiles;
-        product_tiles[vectors - 1][end - row - 1](s, row, panel);
+        for (int first = 0; first < vectors; first += PRODUCT_VECTORS)
+            product_tiles[end - row - 1][slice_vectors(first, vectors) - 1](s, first, row, panel);
     }
 }
 

@@ -44,12 +44,10 @@ CLSTM_INLINE void add_term(vec sums[MAX_ROWS][PRODUCT_VECTORS], const int R, con
 /* Vectors of the widest panel. */
 enum { PANEL_WIDTHS = PRODUCT_VECTORS == 2 ? 6 : 4 };
 
-/* The slices of panels of WIDTH vectors. */
-#define FOR_EACH_SLICE(slice, WIDTH)                                                               \
-    CLSTM_UNROLL for (struct slice slice = {0, WIDTH < PRODUCT_VECTORS ? WIDTH : PRODUCT_VECTORS}; \
-                      slice.first < WIDTH;                                                         \
-                      slice.first += PRODUCT_VECTORS,                                              \
-                      slice.vectors = WIDTH - slice.first < PRODUCT_VECTORS ? WIDTH - slice.first : PRODUCT_VECTORS)
+/* Vectors of the slice that begins at `first` in a panel of `width` vectors. */
+CLSTM_INLINE int slice_vectors(int first, int width) {
+    return width - first < PRODUCT_VECTORS ? width - first : PRODUCT_VECTORS;
+}
 
 /* Rows are cut into tiles of nearly equal height, at most PRODUCT_ROWS: no tile is left with a single row when it need
  * not. The first row of tile i of `count` is i n / count. */
@@ -81,13 +79,13 @@ CLSTM_INLINE ptrdiff_t panel_at(const struct panel_order *order, ptrdiff_t i, in
     return order->begin + (*group ? at * order->at_once : at + order->groups * (order->at_once - 1));
 }
 
-/* Calls define(R, NV) for all heights of tiles; name##_R_NV are listed by TILE_NAMES. */
-#if PRODUCT_ROWS == 6
-#define TILES(define, NV) define(1, NV) define(2, NV) define(3, NV) define(4, NV) define(5, NV) define(6, NV)
-#define TILE_NAMES(name, NV) {name##_1_##NV, name##_2_##NV, name##_3_##NV, name##_4_##NV, name##_5_##NV, name##_6_##NV}
+/* Calls define(R, NV) for all widths of a slice; name##_R_NV are listed by TILE_NAMES. */
+#if PRODUCT_VECTORS == 4
+#define TILES(define, R) define(R, 1) define(R, 2) define(R, 3) define(R, 4)
+#define TILE_NAMES(name, R) {name##_##R##_1, name##_##R##_2, name##_##R##_3, name##_##R##_4}
 #else
-#define TILES(define, NV) define(1, NV) define(2, NV) define(3, NV) define(4, NV)
-#define TILE_NAMES(name, NV) {name##_1_##NV, name##_2_##NV, name##_3_##NV, name##_4_##NV}
+#define TILES(define, R) define(R, 1) define(R, 2)
+#define TILE_NAMES(name, R) {name##_##R##_1, name##_##R##_2}
 #endif
 
 #endif
