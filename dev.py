@@ -262,6 +262,8 @@ def ctest(args):
     """Builds the C core without Python and runs src_c/tests/*.c as it is, under ASan and UBSan, and under TSan."""
     if compiler() is None:
         stop("no C compiler found (tried $CC, cc, gcc and clang): install gcc or clang")
+    if unknown := set(args.kinds).difference(SANITIZERS):
+        stop(f"ctest knows {', '.join(SANITIZERS)}, not {', '.join(sorted(unknown))}")
     passed = 0
     for kind in args.kinds or (["plain"] if WINDOWS else SANITIZERS):  # Windows has no ThreadSanitizer
         for program in build_c_tests(kind):
@@ -275,15 +277,16 @@ def build_c_tests(kind):
     folder = ROOT / "build" / "ctest" / kind
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    flags = [*from_setup("CORE_FLAGS"), *from_setup("CORE_WARNINGS"), "-Werror", *SANITIZERS[kind]]
-    compile_c = [*shlex.split(compiler()), *flags, "-Isrc_c"]
+    flags = [*from_setup("CORE_FLAGS"), *from_setup("CORE_WARNINGS"), "-Werror", "-Isrc_c"]
+    compile_c, of_kernels = [*shlex.split(compiler()), *flags], from_setup("KERNEL_FLAGS")
     core, tests = core_sources(), sorted((ROOT / "src_c" / "tests").glob("*.c"))
     objects = {source: folder / f"{number}_{source.stem}.o" for number, source in enumerate([*core, *tests])}
     programs = {test: folder / test.stem for test in tests}
     print(f"compiling {len(objects)} files ({kind}): {' '.join(compile_c)}", flush=True)
-    run_side_by_side([[*compile_c, "-c", source, "-o", objects[source]] for source in objects])
-    core_objects = [objects[source] for source in core]
-    run_side_by_side([[*compile_c, objects[test], *core_objects, "-lm", "-o", programs[test]] for test in tests])
+    own = {source: [*(of_kernels if source.parent.name == "kernels" else []), *SANITIZERS[kind]] for source in objects}
+    run_side_by_side([[*compile_c, *own[source], "-c", source, "-o", objects[source]] for source in objects])
+    link, core_objects = [*compile_c, *SANITIZERS[kind]], [objects[source] for source in core]
+    run_side_by_side([[*link, objects[test], *core_objects, "-lm", "-o", programs[test]] for test in tests])
     return list(programs.values())
 
 
@@ -389,7 +392,7 @@ def main():
             sub.add_argument("--fix", action="store_true", help="repair what a tool can repair")
             sub.add_argument("names", nargs="*", metavar="NAME", help=", ".join(checks()))
         if command is ctest:
-            sub.add_argument("kinds", nargs="*", metavar="KIND", choices=[*SANITIZERS, []], help=", ".join(SANITIZERS))
+            sub.add_argument("kinds", nargs="*", metavar="KIND", help=", ".join(SANITIZERS))
     args, args.rest = parser.parse_known_args()
     if args.rest and args.run not in (demo, test, compare, docs, bench):
         parser.error(f"unknown arguments: {' '.join(args.rest)}")
