@@ -10,8 +10,8 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 # No fast-math and no fusing: the code says fma where it means it. No -march: instruction sets are chosen inside the
-# files and at run time. -g0: debug information would make the wheel five times as large. The kernels, where the time goes,
-# gain 3 % from -O3; the rest would only grow. dev.py ctest reads these too.
+# files and at run time. -g0: debug information would make the wheel five times as large. The kernels, where the time
+# goes, gain 3 % from -O3; the rest would only grow. dev.py ctest reads these too.
 CORE_FLAGS = ["-std=gnu11", "-O2", "-g0", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden", "-pthread"]
 KERNEL_FLAGS = ["-O3"]
 CORE_WARNINGS = ["-Wall", "-Wextra", "-Wno-psabi"]
@@ -34,8 +34,8 @@ class BuildExt(build_ext):
     def build_extensions(self):
         flags, kernel_flags, warnings = CORE_FLAGS, KERNEL_FLAGS, CORE_WARNINGS
         if self.compiler.compiler_type == "msvc":
-            flags, kernel_flags = [*CLANG_CL_FLAGS, "--target=" + CLANG_CL_TARGETS[self.plat_name]], CLANG_CL_KERNEL_FLAGS
-            warnings = ["/W4"]
+            flags = [*CLANG_CL_FLAGS, "--target=" + CLANG_CL_TARGETS[self.plat_name]]
+            kernel_flags, warnings = CLANG_CL_KERNEL_FLAGS, ["/W4"]
             if not self.compiler.initialized:
                 self.compiler.initialize(self.plat_name)
             self.compiler.cc = clang_cl()
