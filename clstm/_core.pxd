@@ -129,6 +129,7 @@ cdef extern from "clstm.h" nogil:
         int reset_before
         int go_backwards
         clstm_merge merge
+        int show_c
         double dropout
         double input_dropout
         double recurrent_dropout

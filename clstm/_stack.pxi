@@ -67,6 +67,7 @@ cdef class Stack:
         self.stack.reset_before = options.pop("reset_before", False)
         self.stack.go_backwards = options.pop("go_backwards", False)
         self.stack.merge = <clstm_merge><int>MERGES.index(options.pop("merge", MERGES[0]))
+        self.stack.show_c = options.pop("show_c", False)
         self.stack.dropout = options.pop("dropout", 0)
         self.stack.input_dropout = options.pop("input_dropout", 0)
         self.stack.recurrent_dropout = options.pop("recurrent_dropout", 0)
@@ -97,7 +98,8 @@ cdef class Stack:
 
     cdef Py_ssize_t output_width(self) noexcept nogil:
         """Features of y."""
-        return self.size_h * (1 if self.stack.merge else self.stack.directions)
+        cdef Py_ssize_t each = self.stack.hidden_size if self.stack.show_c else self.size_h
+        return each * (1 if self.stack.merge else self.stack.directions)
 
     cdef tuple counts_of(self, object width):
         """Elements of the parameters of one layer and direction, by the size of its input; as Python integers, which do

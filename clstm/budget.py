@@ -46,18 +46,18 @@ def parts_of(layer: Any) -> list[list[Part]]:
     """Those of a recurrent layer, in levels: the parts of one read the same, and give what the next level reads."""
     core, R, L = layer._core, layer._size_h, layer.num_layers
     if not layer.bidirectional:
-        states, features = slice(0, L), slice(0, R)
-        return [[Part(core, slice(None), slice(None), states, features, layer.go_backwards, 0)]]
+        return [[Part(core, slice(None), slice(None), slice(0, L), slice(None), layer.go_backwards, 0)]]
     learned = layer.learned_state * len(layer._kind.states)  # behind those that the core knows
     arrays, start, levels = len(layer._shapes) // layer._states - learned, 0, []
     for k in range(L):
         description = {**core.description, "input_size": 2 * R if k else layer.input_size, "num_layers": 1, "behind": 0}
-        level = []
+        description["show_c"] &= k == L - 1
+        each, level = layer.hidden_size if description["show_c"] else R, []
         for d in range(2):
             own = _core.Stack({**description, "directions": 1, "go_backwards": d == 1})
             index, stop = 2 * k + d, start + own.parameters
             gradients = slice(index * arrays, (index + 1) * arrays)
-            states, features = slice(index, index + 1), slice(d * R, (d + 1) * R)
+            states, features = slice(index, index + 1), slice(d * each, (d + 1) * each)
             level.append(Part(own, slice(start, stop), gradients, states, features, d == 1, k))
             start = stop
         levels.append(level)

@@ -146,9 +146,10 @@ class LSTM(RecurrentLayer):
         How the two directions of each layer are put together, for the layer above and for y: "concat", side by side;
         "sum", "mean" or "product" of the two, which have H features. Only with `bidirectional`.
     output : str, default "h"
-        What y is: "h", the hidden states of the last layer at all steps; "last", its final ones, (N, D*H), or (N, H) if
-        merged: those after the last valid step of each row, for the reverse direction step 0; "state", the final h of
-        all layers and directions, and then their c if there are any, side by side. See docs/explanation/outputs.md.
+        What y is: "h", the hidden states of the last layer at all steps; "c", its cell states at all steps; "last", its
+        final h, (N, D*H), or (N, H) if merged: those after the last valid step of each row, for the reverse direction
+        step 0; "state", the final h of all layers and directions, and then their c, side by side. See
+        docs/explanation/outputs.md.
     learned_state : bool, default False
         Whether the state that a row starts from where none is given is a parameter instead of zero:
         ``h0_l{k}`` and ``c0_l{k}`` (H,), for each layer and direction. They start at zero, and stand behind all other

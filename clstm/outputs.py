@@ -1,7 +1,7 @@
-"""What a recurrent layer gives as y: how its two directions are put together, and which of its hidden states are given.
+"""What a recurrent layer gives as y: how its two directions are put together, and which of its states are given.
 
 An `Output` says how y is made of what the core computes, and how the gradient of y becomes gradients that the core
-takes. The hidden states of all steps come from the core; those of the end are made here of the final state.
+takes. The states of all steps, h or c, come from the core; those of the end are made here of the final state.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from . import _arrays, _core
+from .options import width_of
 
 MERGES = _core.MERGES
 
@@ -21,15 +22,18 @@ def merge(name: str, value: Any) -> str:
 
 
 def output(name: str, value: Any) -> str:
-    """Which hidden states are y."""
+    """Which states are y."""
     return _arrays.choice(name, value, tuple(OUTPUTS))
 
 
-def refuse_merge(options: dict[str, Any], bidirectional: bool) -> None:
-    """Raises where there are no two directions to merge."""
+def refuse(cls: Any, options: dict[str, Any], bidirectional: bool) -> None:
+    """Raises where there are no two directions to merge, or no c to show."""
     if options["merge"] != MERGES[0] and not bidirectional:
         expected = f"{MERGES[0]!r}, because bidirectional=False leaves nothing to merge"
         raise _arrays.wrong(ValueError, "merge", expected, repr(options["merge"]))
+    if options["output"] == "c" and "c" not in cls._kind.states:
+        names = ", ".join(repr(name) for name in OUTPUTS if name != "c")
+        raise _arrays.wrong(ValueError, "output", f"one of {names}, because {cls.__name__} has no c", "'c'")
 
 
 class Output:
@@ -43,10 +47,10 @@ class Output:
 
     def shape(self, layer: Any, N: int, T: int) -> tuple[int, ...]:
         """Of y."""
-        return N, T, layer._width
+        return N, T, self.size(layer)
 
     def room(self, layer: Any, N: int, T: int) -> np.ndarray | None:
-        """The array in which the core writes the hidden states of all steps; None: they are not wanted."""
+        """The array in which the core writes the states of all steps; None: they are not wanted."""
         return np.empty(self.shape(layer, N, T), layer.dtype)
 
     def of(self, layer: Any, steps: Any, h: np.ndarray, c: np.ndarray | None) -> np.ndarray:
@@ -58,8 +62,15 @@ class Output:
         return None
 
     def back(self, layer: Any, dy: np.ndarray | None, dstate: tuple, saved: Any) -> tuple[np.ndarray | None, tuple]:
-        """The gradients of the hidden states of all steps and of the final state."""
+        """The gradients of the states of all steps that the core gave, and of the final state."""
         return dy, dstate
+
+
+class Cells(Output):
+    """All cell states of the last layer, which the core shows in the place of the hidden ones: y (N, T, F)."""
+
+    def size(self, layer):
+        return width_of(layer.hidden_size, layer.bidirectional, layer._options)
 
 
 class _OfTheEnd(Output):
@@ -92,9 +103,6 @@ class _OfTheEnd(Output):
 
 class Last(_OfTheEnd):
     """The final h of the last layer: the directions side by side, or merged."""
-
-    def size(self, layer):
-        return layer._width
 
     def of(self, layer, steps, h, c):
         if layer.merge == "concat":
@@ -133,7 +141,7 @@ class State(_OfTheEnd):
             dc += apart(dy[:, of_h:], layer._states)
 
 
-OUTPUTS: dict[str, Output] = {"h": Output(), "last": Last(), "state": State()}
+OUTPUTS: dict[str, Output] = {"h": Output(), "c": Cells(), "last": Last(), "state": State()}
 
 
 def side_by_side(states):

@@ -210,9 +210,9 @@ def run(layer, checked, keep, noise=None):
 
 
 def run_pieces(layer, values, symbols, state, pieces, keep, noise):
-    """The hidden states of all steps, or None if they are not wanted, h and c of rows, and the core's tape."""
+    """The states of all steps, or None if they are not wanted, h and c of rows, and the core's tape."""
     count = len(pieces.number)
-    to = None if layer.removes_time else pieces.array(layer._width, layer.dtype)
+    to = None if layer.removes_time else pieces.array(layer.output_size, layer.dtype)
     h, c = layer._new_state(count)
     initial, (at, used) = layer._initial_state(count), pieces.entrances(layer)
     state = [pieces.spread(own, at, used, other) for own, other in zip(state, initial, strict=True)]

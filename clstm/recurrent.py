@@ -92,7 +92,7 @@ class RecurrentLayer(_Recurrent):
         -------
         y : ndarray, (N, T, D*H), or list of (T_n, D*H)
             Hidden states of the last layer, forward direction first; zero at steps that are not valid.
-            `merge` and `output` make it another: (N, T, H), (N, D*H) ..
+            `merge`, `output` and `proj_size` make it another: (N, T, H), (N, D*H) ..
         state : (h, c) or h, each ndarray (L*D, N, H)
             State after the last valid step of each row (for the reverse direction, the first). Of a row without a
             valid step it is the given one.
@@ -388,7 +388,7 @@ class RecurrentLayer(_Recurrent):
         Raises
         ------
         ValueError
-            The layer is bidirectional: a stream cannot see the future; or its output is "state".
+            The layer is bidirectional: a stream cannot see the future; or its output is "c" or "state".
 
         Examples
         --------

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from . import _arrays, _core, checkpoints, init
+from . import _arrays, _core, checkpoints, init, outputs
 from .layer import Tape, _DrawnLayer
 from .noise import OPTIONS as NOISE_OPTIONS
 from .noise import noise_of
 from .options import checked_options, defaults_of, places_of, refuse, size_of_h, width_of
-from .outputs import OUTPUTS, refuse_merge
 from .pieces import Saved, rows_of, run, run_back
 
 if TYPE_CHECKING:
@@ -55,13 +54,13 @@ class _Recurrent(_DrawnLayer):
         vars(self).update(self._options)
         if self.bidirectional and self.go_backwards:
             raise _arrays.wrong(ValueError, "go_backwards", "False, because bidirectional=True goes both ways", True)
-        refuse_merge(self._options, self.bidirectional)
+        outputs.refuse(type(self), self._options, self.bidirectional)
         self.dtype = _arrays.dtype(arguments["dtype"])
         self._directions = 2 if self.bidirectional else 1
         self._states = self.num_layers * self._directions
         self._size_h = size_of_h(self.hidden_size, self._options)
-        self._width = width_of(self._size_h, self.bidirectional, self._options)  # of the output of a layer
-        self._output = OUTPUTS[self.output]
+        self._width = width_of(self._size_h, self.bidirectional, self._options)  # of what a layer gives to the next
+        self._output = outputs.OUTPUTS[self.output]
         self.output_size, self.removes_time = self._output.size(self), self._output.removes_time
         names = dict.fromkeys(init.base_of(name) for name, _ in self._named_shapes())
         self._init = init.checked(arguments["init"], tuple(names), self._kind.gates(self._options))
@@ -78,6 +77,7 @@ class _Recurrent(_DrawnLayer):
         shared = {name: self._options[name] for name in ("go_backwards", "merge", *NOISE_OPTIONS)}
         learned = sum(shape[-1] for shape in self._state_shapes()) * self.learned_state
         shared["behind"] = self._states * learned
+        shared["show_c"] = self.output == "c"
         self._core = _core.Stack({**description, **shared, **self._kind.core(self._options)})
 
     @property
@@ -100,7 +100,7 @@ class _Recurrent(_DrawnLayer):
         H = _arrays.size("hidden_size", hidden_size)
         both = _arrays.flag("bidirectional", bidirectional)
         options = checked_options(cls, {**defaults_of(cls), **options})
-        refuse_merge(options, both)
+        outputs.refuse(cls, options, both)
         rows = len(kind.gates(options)) * H
         extra = kind.extra_shapes({**options, "bias": _arrays.flag("bias", bias)}, H)
         num_layers, R = _arrays.size("num_layers", num_layers), size_of_h(H, options)

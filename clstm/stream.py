@@ -79,7 +79,7 @@ class Stream:
             way = "bidirectional" if layer.bidirectional else "go_backwards"
             expected = f"one with {way}=False (a stream cannot see the future)"
             raise _arrays.wrong(ValueError, "layer", expected, layer)
-        if layer.output == "state":
+        if layer.output not in ("h", "last"):
             expected = "one whose output is 'h' or 'last' (the stream has a state of its own)"
             raise _arrays.wrong(ValueError, "layer", expected, layer)
         self.layer = layer

@@ -214,6 +214,7 @@ typedef struct clstm_stack {
      * time. Excludes directions = 2. */
     int go_backwards;
     clstm_merge merge; /* but for CONCAT, directions are 2 */
+    int show_c;        /* LSTM only: y is c_t of the last layer, not h_t, so that H stands for R in its features */
     /* Regularisation; rates are in [0,1). What is kept is divided by 1 - rate.
      *     dropout            between layers: of what layer l > 0 reads, anew in each step (as PyTorch)
      *     input_dropout      of what each layer reads, recurrent_dropout of h_{t-1} on its way to w_hh: one mask for all
@@ -320,7 +321,7 @@ clstm_status clstm_stack_read_tape(const clstm_stack *stack, const clstm_batch *
  * Only one thread at a time may use a stream. A call that finds another one at work in it returns IN_USE at once and
  * has changed nothing. */
 
-/* How many bytes a stream of N rows needs. Errors: BAD_SIZE, TOO_LARGE, BAD_OPTION (also for directions other than 1, and
+/* How many bytes a stream of N rows needs. Errors: BAD_SIZE, TOO_LARGE, BAD_OPTION (also for directions other than 1, for show_c, and
  * for go_backwards:
  * a stream cannot see the future). */
 clstm_status clstm_stream_size(const clstm_runtime *runtime, const clstm_stack *stack, ptrdiff_t N, size_t *bytes);

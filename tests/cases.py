@@ -52,7 +52,7 @@ class Case:
 
     def twin(self, **more):
         """The same configuration for the twin, which takes noise as arrays, and states as they are."""
-        left_out = (*NOISE, "output", "learned_state")
+        left_out = (*NOISE, "learned_state", *([] if ("output", "c") in self.options else ["output"]))
         options = {"candidate_activation" if k == "activation" else k: v for k, v in self.options if k not in left_out}
         return twin.Options(self.kind, self.H, self.L, self.bidirectional, self.bias, **options, **more)
 
@@ -66,7 +66,7 @@ class Case:
         layer = self.layer(dtype, rng)
         sizes = self.twin()
         x = self.pad(normal(rng, dtype, self.N, self.T, self.I))
-        dy = self.pad(normal(rng, dtype, self.N, self.T, sizes.merged_size))
+        dy = self.pad(normal(rng, dtype, self.N, self.T, sizes.y_size))
         shapes = [(self.L * len(sizes.suffixes), self.N, size) for size in sizes.state_sizes]
         state, dstate = (tuple(normal(rng, dtype, *shape) for shape in shapes) for _ in range(2))
         return layer, x, state if self.with_state else None, dy, dstate

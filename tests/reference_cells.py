@@ -41,6 +41,8 @@ class Options:
     bidirectional, bias : bool
     merge : "concat", "sum", "mean" or "product"
         How the outputs of the two directions become the output of each layer.
+    output : "h" or "c"
+        What the last layer gives; the others give h. c: LSTM only.
     go_backwards : bool
         The single direction walks from the last valid step to the first; y stays in the order of time.
     clip : float or None
@@ -64,6 +66,7 @@ class Options:
     bidirectional: bool = False
     bias: bool = True
     merge: str = "concat"
+    output: str = "h"
     go_backwards: bool = False
     clip: float | None = None
     gate_activation: str = "sigmoid"
@@ -82,6 +85,7 @@ class Options:
     def __post_init__(self):
         """An option that would mean nothing is a mistake in a test."""
         assert self.merge in ("concat", "sum", "mean", "product")
+        assert self.output == "h" or (self.output == "c" and self.kind == "lstm")
         assert not (self.go_backwards and self.bidirectional)
         assert self.forget_gate or not self.coupled
         of_the_lstm = self.peephole, self.coupled, not self.forget_gate, self.proj_size, self.layer_norm, self.cell_clip
@@ -109,6 +113,16 @@ class Options:
     def merged_size(self):
         """The number of features that a layer hands to the next one."""
         return self.output_size * (len(self.suffixes) if self.merge == "concat" else 1)
+
+    @property
+    def y_size(self):
+        """The number of features of y."""
+        size = self.hidden_size if self.output == "c" else self.output_size
+        return size * (len(self.suffixes) if self.merge == "concat" else 1)
+
+    def shown(self, layer):
+        """Which part of its state a layer gives, by number."""
+        return int(self.output == "c" and layer == self.num_layers - 1)
 
     @property
     def state_sizes(self):
@@ -743,7 +757,7 @@ def forward(x, params, options, *, state=None, lengths=None, noise=None):
 
     Returns
     -------
-    y : (N, T, merged size)
+    y : (N, T, y size)
         Output of the last layer; zero in the padding.
     state : tuple of (L*D, N, R), (L*D, N, H)
         After the last step of each row.
@@ -776,7 +790,7 @@ def forward(x, params, options, *, state=None, lengths=None, noise=None):
                 layer_masks(options, noise, layer, index, y),
                 reverse=options.go_backwards or suffix == "_reverse",
             )
-            outputs.append(sequence.states[0])
+            outputs.append(sequence.states[options.shown(layer)])
             final.append(state_k)
             sequences.append(sequence)
         y = merge_forward(options, outputs)
@@ -795,15 +809,15 @@ def backward_with_totals(tape, dy, dstate=None, dc_all=None):
     dstate_0, totals, grads = [None] * len(sequences), [None] * len(sequences), {}
     for layer in reversed(range(options.num_layers)):
         own = sequences[layer * D : (layer + 1) * D]
-        dh_all = merge_backward(options, dy, [sequence.states[0] for sequence in own])
+        shown = options.shown(layer)
+        doutputs = merge_backward(options, dy, [sequence.states[shown] for sequence in own])
         dx = 0
         for direction, suffix in enumerate(suffixes):
             index = layer * D + direction
-            dstates = (dh_all[direction],)
-            if options.kind == "lstm":
-                given = dc_all is not None and layer == options.num_layers - 1
-                shape = N, T, options.hidden_size
-                dstates += (np.split(dc_all, D, axis=2)[direction] if given else np.zeros(shape, dy.dtype),)
+            dstates = [np.zeros((N, T, size), dy.dtype) for size in options.state_sizes]
+            dstates[shown] = doutputs[direction]
+            if dc_all is not None and layer == options.num_layers - 1:
+                dstates[1] = dstates[1] + np.split(dc_all, D, axis=2)[direction]
             dx_k, dstate_0[index], dweights, totals[index] = sequence_backward(
                 options, own[direction], dstates, tuple(part[index] for part in dstate)
             )
@@ -819,7 +833,7 @@ def backward(tape, dy, dstate=None, dc_all=None):
     Parameters
     ----------
     tape : Tape
-    dy : (N, T, merged size)
+    dy : (N, T, y size)
         Not read in the padding.
     dstate : tuple of (L*D, N, R), (L*D, N, H), or None
         Gradient with respect to the final state; None is zeros.
@@ -843,8 +857,8 @@ def state_gradients(tape, dy, dstate=None, dc_all=None):
     """The whole gradient with respect to the state after each step, for each index.
 
     That of h after step t is what comes from the output (of this step, or from the layer above) and from later steps.
-    That of c is what comes from later steps and `dc_all`, and what comes through h of the same step. With zoneout the
-    c that h shows is the one before it is mixed with the old one; its share is added all the same.
+    That of c is what comes from the output, `dc_all` and later steps, and what comes through h of the same step. With
+    zoneout the c that h shows is the one before it is mixed with the old one; its share is added all the same.
 
     Returns
     -------

@@ -30,6 +30,7 @@ OPTIONS = {  # the values of each option of a constructor; the first is the usua
     "layer_norm": FLAGS,
     "reset_after": (True, False),
     "merge": ("concat", "sum", "mean", "product"),
+    "output": ("h", "c"),
     "gradient_clip": LIMITS,
     "gate_activation": ("sigmoid", *ACTIVATIONS),
     "candidate_activation": ("tanh", *ACTIVATIONS),
@@ -42,7 +43,7 @@ OPTIONS = {  # the values of each option of a constructor; the first is the usua
 }
 DRAWN_WITH_THE_SIZES = {"num_layers", "bidirectional", "bias", "dtype"}
 OF_STARTING_WEIGHTS = {"init", "rng"}  # parameters are random here anyway
-OF_THE_ENDS = {"output", "learned_state"}  # of which the twin knows nothing: test_outputs.py
+OF_THE_START = {"learned_state"}  # of which the twin knows nothing: test_outputs.py
 FORWARD = {"x", "state", "lengths", "noise"} | {"memory", "mask", "resets"}  # which have tests of their own:
 # test_long.py, test_pieces.py and test_pieces_options.py
 BACKWARD = {"tape", "dy", "dstate", "grads", "need_dx", "bptt"}
@@ -161,11 +162,12 @@ def options_of(kind):
     """What the constructor takes, beside the sizes and what has to do with starting weights."""
     found = inspect.signature(LAYERS[kind]).parameters.values()
     names = [p.name for p in found if p.kind is inspect.Parameter.KEYWORD_ONLY]
-    return [name for name in names if name not in DRAWN_WITH_THE_SIZES | OF_STARTING_WEIGHTS | OF_THE_ENDS]
+    return [name for name in names if name not in DRAWN_WITH_THE_SIZES | OF_STARTING_WEIGHTS | OF_THE_START]
 
 
 def known_options(kind):
-    return [name for name in options_of(kind) if name in OPTIONS]
+    alone = {"output"} if kind != "lstm" else set()  # without c, y can only be h
+    return [name for name in options_of(kind) if name in OPTIONS and name not in alone]
 
 
 @pytest.mark.parametrize("kind", LAYERS)
@@ -228,7 +230,7 @@ class Problem:
         parameters = {name: disturb(doubles(values)) for name, values in self.layer.parameters().items()}
         masks = {} if self.noise is None else doubles(self.layer.masks(case.N, case.T, self.noise))
         start, dend = (self.filled(options, state) for state in (self.state, self.dstate))
-        shape = case.N, case.T, options.merged_size
+        shape = case.N, case.T, options.y_size
         dy = np.zeros(shape) if self.dy is None else doubles(self.dy)
         y, final, tape = twin.forward(x, parameters, options, state=start, lengths=case.lengths, noise=masks)
         dx, dinitial, grads = twin.backward(tape, dy, dend)

@@ -19,7 +19,7 @@ import clstm
 from clstm import _core
 
 MERGES = ("sum", "mean", "product")
-OUTPUTS = ("h", "last", "state")
+OUTPUTS = ("h", "last", "state")  # "c", which only an LSTM has, is known to the twin: test_cells.py
 NOISE = {"dropout": 0.3, "input_dropout": 0.2, "recurrent_dropout": 0.25, "weight_drop": 0.3, "zoneout_h": 0.2}
 SEED = 20260713
 
@@ -34,7 +34,7 @@ class Case(test_cells.Case):
         layer = self.layer(dtype, rng)
         D, sizes = 1 + self.bidirectional, self.twin().state_sizes
         x = self.pad(normal(rng, dtype, self.N, self.T, self.I))
-        if layer.output == "h":
+        if layer.output in ("h", "c"):
             dy = self.pad(normal(rng, dtype, self.N, self.T, layer.output_size))
         else:
             dy = normal(rng, dtype, self.N, layer.output_size)
@@ -68,8 +68,9 @@ MERGED = [
     )
 ]
 MERGED += [
-    Case("lstm", (("merge", merge), ("peephole", True), ("coupled", True)), L=2, bidirectional=True, seed=7100)
+    Case("lstm", (("merge", merge), *more), L=2, bidirectional=True, seed=7100)
     for merge in MERGES
+    for more in ((("peephole", True), ("coupled", True)), (("output", "c"),), (("output", "c"), ("proj_size", 5)))
 ]
 
 
@@ -79,7 +80,7 @@ def test_merged_directions_are_those_of_the_twin(machine, case, dtype):
     prove(case, dtype)
     layer, x, state, _, _ = case.build(dtype)
     y, final, _ = layer.forward(x, given(state), case.lengths)
-    assert y.shape[2] == layer.output_size == case.H
+    assert y.shape[2] == layer.output_size == case.twin().y_size
     same_results(layer(x, given(state), case.lengths), (y, final))
     shapes = {name: values.shape for name, values in layer.parameters().items()}
     assert shapes == dict(twin.parameter_shapes(case.twin(), case.I))
@@ -100,6 +101,19 @@ def test_a_merge_is_what_its_name_says(merge):
     expected = {"sum": ahead + back, "mean": (ahead + back) / 2, "product": ahead * back}[merge]
     same_bits(layer(x)[0], expected)
     same_results(layer(x)[1], apart(x)[1])
+
+
+@pytest.mark.parametrize("options", [{}, {"proj_size": 5}, {"layer_norm": True}, {"zoneout_c": 0.3}], ids=str)
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_all_c_are_those_of_the_trace(bidirectional, options):
+    sizes = {"num_layers": 2, "bidirectional": bidirectional, "dtype": "float64", **options}
+    layer, usual = clstm.LSTM(3, 4, output="c", **sizes, rng=0), clstm.LSTM(3, 4, **sizes, rng=0)
+    x, lengths = np.random.default_rng(1).normal(size=(3, 5, 3)), [5, 0, 2]
+    y, state = layer(x, lengths=lengths)
+    c = usual.trace(x, lengths=lengths).c[-(1 + bidirectional) :]
+    same_bits(y, np.concatenate(list(c), axis=2))
+    same_results(state, usual(x, lengths=lengths)[1])
+    assert y.shape[2] == layer.output_size == 4 * (1 + bidirectional)
 
 
 # All options, alone and together, against complex steps
@@ -157,7 +171,7 @@ def start_of(case, params, state):
 def output_of(case, y, final):
     """y as the option `output` wants it."""
     output, merge = dict(case.options)["output"], case.twin().merge
-    if output == "h":
+    if output in ("h", "c"):
         return y
     if output == "state":
         return np.concatenate([row for member in final for row in member], axis=1)
@@ -470,8 +484,14 @@ def test_options_are_checked(kind):
         dict(layer.parameter_shapes(2, 3, merge="sum"))
     with pytest.raises(ValueError, match="merge: expected one of 'concat', 'sum', 'mean', 'product', got 'ave'"):
         layer(2, 3, bidirectional=True, merge="ave")
-    with pytest.raises(ValueError, match="output: expected one of 'h', 'last', 'state', got 'all'"):
+    with pytest.raises(ValueError, match="output: expected one of 'h', 'c', 'last', 'state', got 'all'"):
         layer(2, 3, output="all")
+    if kind != "lstm":
+        message = f"output: expected one of 'h', 'last', 'state', because {layer.__name__} has no c, got 'c'"
+        with pytest.raises(ValueError, match=message):
+            layer(2, 3, output="c")
+        with pytest.raises(ValueError, match=message):
+            dict(layer.parameter_shapes(2, 3, output="c"))
     with pytest.raises(TypeError, match="output: expected one of"):
         layer(2, 3, output=True)
     with pytest.raises(TypeError, match="learned_state: expected True or False"):
@@ -479,8 +499,10 @@ def test_options_are_checked(kind):
     for name, value in (("merge", "sum"), ("output", "last")):
         with pytest.raises(TypeError, match=f"unexpected .*argument '{name}'"):
             CELLS[kind](2, 3, **{name: value})
-    with pytest.raises(ValueError, match=r"layer: expected one whose output is 'h' or 'last' \(the stream has a state"):
-        layer(2, 3, output="state", rng=0).stream()
+    for output in ("state", "c") if kind == "lstm" else ("state",):
+        message = r"layer: expected one whose output is 'h' or 'last' \(the stream has a state"
+        with pytest.raises(ValueError, match=message):
+            layer(2, 3, output=output, rng=0).stream()
     stream = layer(2, 3, output="last", rng=0).stream()
     assert stream.step(np.ones(2, np.float32)).shape == (3,)
 

@@ -29,6 +29,8 @@ CELLS = [
     ("lstm", {"layer_norm": True}),
     ("lstm", {"layer_norm": True, "proj_size": 5, "peephole": True}),
     ("gru", {"reset_after": False}),
+    ("lstm", {"output": "c"}),
+    ("lstm", {"output": "c", "proj_size": 4}),
 ]
 TWO = ["sum", "mean", "product"]
 
@@ -44,7 +46,7 @@ def ids(options):
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("way", ["forward", "backwards", "two"])
 @pytest.mark.parametrize("cell", CELLS, ids=ids)
-def test_cells_of_two_stages(cell, way, form, rng):
+def test_cells_of_two_stages_and_what_they_show(cell, way, form, rng):
     layer = build(cell[0], way, **cell[1])
     x, valid, resets, state, dy, dstate = problem(rng, layer, form)
     found = run(layer, x, state, dy, dstate, mask=valid, resets=resets)

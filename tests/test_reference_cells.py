@@ -153,7 +153,7 @@ class Case:
             params,
             options,
             {"state": state, "lengths": self.lengths, "noise": noise},
-            self.pad(normal(rng, N, T, options.merged_size)),
+            self.pad(normal(rng, N, T, options.y_size)),
             dstate,
             self.pad(normal(rng, N, T, D * options.hidden_size)) if lstm else None,
         )
@@ -189,6 +189,10 @@ def options_of(kind):
         {"cell_clip": 0.6},
         {"cell_clip": 0.6, "peephole": True},
         {"clip": 0.5, "peephole": True},
+        {"output": "c"},
+        {"output": "c", "proj_size": 3, "cell_clip": 0.6},
+        {"output": "c", "layer_norm": True, "bidirectional": True},
+        {"output": "c", "proj_size": 3, "bidirectional": True, "merge": "product", "num_layers": 2},
         *({"output_activation": name} for name in ACTIVATIONS),
     ]
     gru = [{"reset_after": False}, {"reset_after": False, "bias": False}, {"reset_after": False, "clip": 0.5}]
@@ -241,6 +245,7 @@ def drawn(seed):
             "layer_norm": draw.random() < 0.3,
             "cell_clip": draw.choice([None, None, 0.9]),
             "output_activation": draw.choice(["tanh", *ACTIVATIONS]),
+            "output": "h" if seed % 3 else "c",
         }
     if kind == "gru":
         options["reset_after"] = often()

@@ -31,6 +31,7 @@ struct cell_form {
     int direct;               /* a part of dh reaches the step before without the products */
     int clip_gradient;        /* limits on the gradients of pre-activations */
     int flow;                 /* backward shows the whole gradients of h and c */
+    int show_c;               /* y is c */
     clstm_activation gate, candidate, output;
 };
 
@@ -59,7 +60,7 @@ struct cell_forward {
     const real *c_prev;                 /* [n][ld] */
     real *c;                            /* out, may be c_prev */
     real *h;                            /* out, must not be a row of a term */
-    real *const *y;                     /* out: a second copy of the first elements of h, or NULL */
+    real *const *y;                     /* out: a second copy of the first elements of h, or c; or NULL */
     real *u;                            /* out: h times mask */
     real *inner;                        /* [n][ld] out of the first stage, a term of the second */
     const real *mask, *zone_h, *zone_c; /* zone NULL: the rate in limits */

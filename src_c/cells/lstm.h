@@ -62,12 +62,15 @@ CLSTM_INLINE void keep_gates(real *blocks, const struct cell_form form, ptrdiff_
 }
 
 /* c_t of c_new. */
-CLSTM_INLINE void emit_c(const struct cell_forward *s, const struct cell_form form, ptrdiff_t at, vec c, vec c_prev) {
+CLSTM_INLINE void emit_c(const struct cell_forward *s, const struct cell_form form, ptrdiff_t row, ptrdiff_t unit,
+                         vec c, vec c_prev) {
+    const ptrdiff_t at = row * s->ld + unit;
     if (form.zone_c) {
         const vec zone = zone_of(s->zone_c, s->limits.zone_c, at);
         c = fma_(zone, c_prev, (broadcast(1) - zone) * c);
     }
     store(s->c + at, c);
+    if (form.show_c && s->y) store_units(s->y[row], unit, s->units, c);
 }
 
 /* m is h, or goes to the second stage. */
@@ -85,13 +88,13 @@ CLSTM_INLINE void lstm_forward_units(const struct cell_forward *s, const struct 
     const vec limit = broadcast(s->limits.clip);
     const int n = tile->groups;
     FOR_EACH_UNIT(walk, column, tile, all) {
-        const ptrdiff_t row = walk.row, unit = walk.unit, at = row * ld + unit;
-        const vec c_prev = load(s->c_prev + at);
+        const ptrdiff_t row = walk.row, unit = walk.unit;
+        const vec c_prev = load(s->c_prev + row * ld + unit);
         const struct lstm_unit found = lstm_unit_of(s, form, unit, walk.z, n, c_prev, limit);
         if (s->blocks) keep_gates(s->blocks + row * form.blocks * ld + unit, form, ld, found);
         walk.z[0] = found.o;
         walk.z[n] = found.c;
-        emit_c(s, form, at, found.c, c_prev);
+        emit_c(s, form, row, unit, found.c, c_prev);
     }
     FOR_EACH_UNIT(walk, column, tile, all)
     emit_m(s, form, walk.row, walk.unit, walk.z[0] * activated(form.output, walk.z[n]));
@@ -141,8 +144,9 @@ CLSTM_INLINE struct lstm_dz lstm_cell_backward(const struct cell_backward *s, co
                                                ptrdiff_t row, ptrdiff_t unit, const struct lstm_back *back,
                                                const struct lstm_kept *kept, vec from_m, vec dz_o) {
     const ptrdiff_t ld = s->ld, at = row * ld + unit;
-    const vec dc = load(s->dc + at);
-    vec held = broadcast(0), dc_new = dc;
+    vec dc = load(s->dc + at), held = broadcast(0);
+    if (form.show_c && s->dy) dc += load_units(s->dy[row], unit, s->units);
+    vec dc_new = dc;
     if (form.zone_c) {
         held = zone_of(s->zone_c, s->limits.zone_c, at) * dc;
         dc_new -= held;
@@ -229,7 +233,8 @@ static int describe_lstm(const clstm_stack *stack, struct cell *cell) {
     form->peephole = stack->peephole ? cell->gates - 1 : 0;
     form->cell_clip = stack->cell_clip > 0;
     form->projects = stack->projection_size > 0;
-    cell->general |= cell->gates == 3 || stack->peephole || form->cell_clip || form->projects;
+    form->show_c = stack->show_c;
+    cell->general |= cell->gates == 3 || stack->peephole || form->cell_clip || form->projects || form->show_c;
     for (int gate = 0; gate < cell->gates; gate++) cell->x_block[gate] = cell->h_block[gate] = gate;
     cell->forward[0] = cell->general ? lstm_forward_any : lstm_forward_usual;
     cell->backward[0] = cell->general ? lstm_backward_any : lstm_backward_usual;

@@ -99,18 +99,17 @@ CLSTM_INLINE void normed_cell(const struct cell_forward *s, const struct cell_fo
     const struct norm_parts norm = norm_parts_of(s->norm, gates, ld);
     const vec limit = broadcast(s->limits.clip);
     for (ptrdiff_t unit = 0; unit < s->units; unit += V) {
-        const ptrdiff_t at = row * ld + unit;
         vec sums[MAX_GATES];
         for (int gate = 0; gate < gates; gate++) {
             const ptrdiff_t k = gate * ld + unit;
             const vec with_h = fma_(load(norm.gain_h + k), load(z + gates * ld + k), load(norm.bias + k));
             sums[gate] = fma_(load(norm.gain_x + k), load(z + k), with_h);
         }
-        const vec c_prev = load(s->c_prev + at);
+        const vec c_prev = load(s->c_prev + row * ld + unit);
         const struct lstm_unit found = lstm_unit_of(s, form, unit, sums, 1, c_prev, limit);
         keep_gates(z + form.first * ld + unit, form, ld, found);
         store(c_new + unit, found.c);
-        emit_c(s, form, at, found.c, c_prev);
+        emit_c(s, form, row, unit, found.c, c_prev);
     }
 }
 

@@ -96,7 +96,7 @@ CLSTM_INLINE void emit_h(const struct cell_forward *s, const struct cell_form fo
     }
     store(s->h + at, h);
     if (form.mask) store(s->u + at, h * load(s->mask + at));
-    if (s->y) store_units(s->y[row], unit, s->hidden, h);
+    if (s->y && !form.show_c) store_units(s->y[row], unit, s->hidden, h);
 }
 
 /* A part of the whole gradient of a state, to a caller who wants to see it. */
@@ -114,7 +114,7 @@ CLSTM_INLINE struct dh collect_dh(const struct cell_backward *s, const struct ce
     const ptrdiff_t at = h_at(s->ld, s->ld_h, form, row, unit);
     struct dh d = {form.mask ? z * load(s->mask + at) : z, broadcast(0)};
     if (form.direct) d.dh += load(s->direct + at);
-    if (s->dy) d.dh += load_units(s->dy[row], unit, s->hidden);
+    if (s->dy && !form.show_c) d.dh += load_units(s->dy[row], unit, s->hidden);
     if (form.flow) emit_flow(s->flow_h, row, unit, s->hidden, d.dh);
     if (form.zone_h) {
         d.direct = zone_of(s->zone_h, s->limits.zone_h, at) * d.dh;

@@ -38,7 +38,7 @@ struct shape {
 
 static inline int has_options_of_lstm(const clstm_stack *stack) {
     return stack->coupled || stack->no_forget || stack->peephole || stack->cell_clip > 0 || stack->zoneout_c > 0 ||
-           stack->projection_size > 0 || stack->layer_norm;
+           stack->projection_size > 0 || stack->layer_norm || stack->show_c;
 }
 
 /* The cell of a stack with all its options; 0 if it does not have them. */
@@ -118,9 +118,35 @@ static inline struct shape shape_for(const clstm_runtime *runtime, const clstm_s
 /* Whether direction d goes from the end. */
 static inline int is_reverse(const struct shape *shape, ptrdiff_t d) { return shape->backwards || d == 1; }
 
-/* F: what a layer gives at each step. */
+/* F: what a layer gives at each step to the one above. */
 static inline ptrdiff_t output_width(const struct shape *shape) {
     return shape->merge ? shape->R : shape->D * shape->R;
+}
+
+/* Whether y is c, in this layer. */
+static inline int shows_c(const struct shape *shape, ptrdiff_t layer) {
+    return shape->cell.form.show_c && layer == shape->L - 1;
+}
+
+/* The cell of one layer. */
+static inline struct cell_form form_of(const struct shape *shape, ptrdiff_t layer) {
+    struct cell_form form = shape->cell.form;
+    form.show_c = shows_c(shape, layer);
+    return form;
+}
+
+/* What each direction of a layer gives, and the last layer to the caller. */
+static inline ptrdiff_t given_width(const struct shape *shape, ptrdiff_t layer) {
+    return shows_c(shape, layer) ? shape->H : shape->R;
+}
+
+static inline ptrdiff_t widest_given(const struct shape *shape) {
+    const ptrdiff_t last = given_width(shape, shape->L - 1);
+    return shape->R > last ? shape->R : last;
+}
+
+static inline ptrdiff_t y_width(const struct shape *shape) {
+    return (shape->merge ? 1 : shape->D) * given_width(shape, shape->L - 1);
 }
 
 static inline ptrdiff_t layer_width(const struct shape *shape, ptrdiff_t layer) {
@@ -263,18 +289,25 @@ static inline void find_symbols(const struct shape *shape, const struct plan *pl
     }
 }
 
+/* What the directions of a layer give: their h, or c. */
+static inline struct input tape_given(const struct tape *tape, const struct shape *shape, ptrdiff_t layer) {
+    struct input given = {.segments = (int)shape->D};
+    const int show_c = shows_c(shape, layer);
+    const ptrdiff_t ld = show_c ? shape->ld : shape->ld_h;
+    for (int d = 0; d < shape->D; d++) {
+        const struct layer_tape own = tape_at(tape, layer * shape->D + d);
+        given.segment[d] = at_packed((show_c ? own.c : own.h) + tape->plan.N * ld, ld, is_reverse(shape, d));
+        given.width[d] = given_width(shape, layer);
+    }
+    return given;
+}
+
 /* What layer `layer` reads, before any noise: x, nothing (symbols), or the h of the layer below in its directions. */
 static inline struct input tape_source(const struct tape *tape, const struct shape *shape, ptrdiff_t layer,
                                        clstm_sequence x) {
     if (reads_symbols(shape, layer)) return (struct input){0};
     if (layer == 0) return (struct input){.segments = 1, .segment = {at_caller(x)}, .width = {shape->I}};
-    struct input input = {.segments = (int)shape->D};
-    for (int d = 0; d < shape->D; d++) {
-        real *h = tape_at(tape, (layer - 1) * shape->D + d).h + tape->plan.N * shape->ld_h;
-        input.segment[d] = at_packed(h, shape->ld_h, is_reverse(shape, d));
-        input.width[d] = shape->R;
-    }
-    return input;
+    return tape_given(tape, shape, layer - 1);
 }
 
 /* The same as it is multiplied. */

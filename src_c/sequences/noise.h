@@ -125,7 +125,7 @@ struct mix {
 static inline void mix_row(const struct mix *mix, ptrdiff_t r, ptrdiff_t t, real *mask) {
     real *row = row_at(&mix->to, mix->plan, t, r), *to = row;
     if (mix->from.segments == 2 && mix->shape->merge)
-        merge_row(mix->shape, row_at(&mix->from.segment[0], mix->plan, t, r),
+        merge_row(mix->shape->merge, mix->shape->R, row_at(&mix->from.segment[0], mix->plan, t, r),
                   row_at(&mix->from.segment[1], mix->plan, t, r), row);
     else
         for (int k = 0; k < mix->from.segments; to += mix->from.width[k++])

@@ -36,7 +36,8 @@ struct pass {
     real *mask; /* of recurrent dropout, [N, ld], or NULL */
     struct packed_cell packed;
     struct slots slots;
-    struct located output; /* the first R elements of its rows; base NULL: none */
+    struct cell_form form;
+    struct located output; /* the first elements of its rows; base NULL: none */
 };
 
 /* Addresses of rows, and the z of one chunk where there are no gates to put it in. */
@@ -320,7 +321,8 @@ static struct cell_forward prepare_stage(const struct pass *pass, const struct p
     fused->second = packed->second;
     step.peephole = pass->packed.peephole;
     step.norm = pass->packed.norm;
-    step.y = pass->output.base && index == shape->stages - 1 ? scratch->y : NULL;
+    step.form = pass->form;
+    step.y = pass->output.base && index == (pass->form.show_c ? 0 : shape->stages - 1) ? scratch->y : NULL;
     if (shape->blas) {
         start_from_blocks(fused, shape, stage);
         return step;

@@ -107,8 +107,9 @@ struct reverse_pass {
     int reverse;
     int split; /* threads that share the units of a step; 1: none, ranges of rows go to threads */
     struct layer_tape tape;
+    struct cell_form form;
     struct input input;            /* what the layer read */
-    struct located dy;             /* gradient of its outputs: R elements of each row; base NULL: zero */
+    struct located dy;             /* gradient of its outputs: the first elements of each row; base NULL: zero */
     struct located flow_h, flow_c; /* out: the whole gradients of its states; base NULL: not wanted */
     const clstm_weights *weights;
     const clstm_gradients *grads;
@@ -220,7 +221,7 @@ static struct cell_backward prepare_backward(const struct reverse_pass *pass, in
         .hidden = shape->R,
         .ld = shape->ld,
         .ld_h = shape->ld_h,
-        .form = shape->cell.form,
+        .form = pass->form,
         .limits = shape->limits,
         .peephole = pass->peephole,
         .norm = pass->norm,

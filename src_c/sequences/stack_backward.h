@@ -14,8 +14,8 @@ struct backward_scratch {
     real *peephole[2], *dpeephole[2], *norm[2], *dnorm[2];
     real *mask[2], *dropped[2], **wide; /* as in forward */
     real *between[2];                   /* gradients of a layer's inputs, [rows, F], by turns */
-    real *merged[2];    /* of the outputs of each direction, [rows, R]; of a mean, the first is that of both */
-    real *by_symbol[2]; /* sum of dz of each symbol, [num, x_row], by direction */
+    real *merged[2];                    /* of the outputs of each direction; of a mean, the first is that of both */
+    real *by_symbol[2];                 /* sum of dz of each symbol, [num, x_row], by direction */
     struct backward_worker *worker;
 };
 
@@ -77,7 +77,7 @@ static void backward_lay_out(struct backward_scratch *scratch, struct arena *are
     for (int i = 0; i < 2; i++) scratch->between[i] = arena_take(arena, between, sizeof(real));
     const int merged = shape->merge == CLSTM_MERGE_PRODUCT ? 2 : shape->merge == CLSTM_MERGE_MEAN;
     for (int i = 0; i < 2; i++)
-        scratch->merged[i] = arena_take(arena, i < merged ? times(plan->rows, shape->R) : 0, sizeof(real));
+        scratch->merged[i] = arena_take(arena, i < merged ? times(plan->rows, widest_given(shape)) : 0, sizeof(real));
     scratch->worker = arena_take(arena, threads, sizeof *scratch->worker);
     for (int i = 0; i < threads; i++) {
         struct backward_worker measured, *worker = scratch->worker ? &scratch->worker[i] : &measured;
@@ -231,20 +231,22 @@ static clstm_sequence flow_of(void *flow, const clstm_batch *batch, ptrdiff_t in
 
 /* The gradient of the output of each direction, from that of what the layer gives. */
 static void split_gradient(const struct shape *shape, const struct backward_scratch *scratch, const struct tape *tape,
-                           ptrdiff_t index, struct located dy, struct located dh[2]) {
+                           ptrdiff_t layer, struct located dy, struct located dgiven[2]) {
+    const ptrdiff_t width = given_width(shape, layer);
     for (ptrdiff_t d = 0; d < shape->D; d++) {
-        dh[d] = dy;
-        if (dy.base && !shape->merge) dh[d].base += d * shape->R;
+        dgiven[d] = dy;
+        if (dy.base && !shape->merge) dgiven[d].base += d * width;
     }
     if (!dy.base || !shape->merge || shape->merge == CLSTM_MERGE_SUM) return;
     for (int d = 0; d < 2; d++)
-        dh[d] = at_packed(scratch->merged[shape->merge == CLSTM_MERGE_PRODUCT ? d : 0], shape->R, 0);
-    const struct input on_tape = tape_source(tape, shape, index + 1, (clstm_sequence){0});
+        dgiven[d] = at_packed(scratch->merged[shape->merge == CLSTM_MERGE_PRODUCT ? d : 0], width, 0);
+    const struct input on_tape = tape_given(tape, shape, layer);
     struct merge merge = {.shape = shape,
                           .plan = &tape->plan,
-                          .h = {on_tape.segment[0], on_tape.segment[1]},
+                          .width = width,
+                          .given = {on_tape.segment[0], on_tape.segment[1]},
                           .y = dy,
-                          .dh = {dh[0], dh[1]}};
+                          .dgiven = {dgiven[0], dgiven[1]}};
     run_merge(&merge);
 }
 
@@ -259,8 +261,8 @@ static void backward_stack(const struct shape *shape, struct backward_scratch *s
         struct backward_layer layer = {.shape = shape, .plan = plan, .worker = scratch->worker};
         if (reads_symbols(shape, l)) layer.dvectors = dx.data;
         else layer.dx = l == 0 ? at_caller(dx) : at_packed(scratch->between[l & 1], layer_width(shape, l), 0);
-        struct located dh[2];
-        split_gradient(shape, scratch, tape, l, upper, dh);
+        struct located dgiven[2];
+        split_gradient(shape, scratch, tape, l, upper, dgiven);
         clstm_weights own[2]; /* as they were multiplied */
         for (int d = 0; d < D; d++) {
             const ptrdiff_t index = l * D + d;
@@ -275,7 +277,8 @@ static void backward_stack(const struct shape *shape, struct backward_scratch *s
                 .split = 1,
                 .tape = tape_at(tape, index),
                 .input = tape_input(tape, shape, l, x),
-                .dy = dh[d],
+                .form = form_of(shape, l),
+                .dy = dgiven[d],
                 .flow_h = at_caller(flow_of(flow.h, batch, index, R)),
                 .flow_c = at_caller(flow_of(flow.c, batch, index, H)),
                 .weights = &own[d],

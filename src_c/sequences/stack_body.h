@@ -64,7 +64,7 @@ void REAL_NAME(stack_forward)(const clstm_runtime *runtime, const clstm_stack *s
     plan_fill(&tape.plan, batch);
     forward_lay_out(&scratch, &in_scratch, &shape, &tape.plan, 0);
     forward_stack(&shape, &scratch, &tape, &tape.plan, weights, x, initial, y, final);
-    clear_padding(y, batch, output_width(&shape));
+    clear_padding(y, batch, y_width(&shape));
 }
 
 void REAL_NAME(stack_infer)(const clstm_runtime *runtime, const clstm_stack *stack, const clstm_batch *batch,
@@ -80,7 +80,7 @@ void REAL_NAME(stack_infer)(const clstm_runtime *runtime, const clstm_stack *sta
     plan_fill(&plan, batch);
     forward_lay_out(&scratch, &arena, &shape, &plan, 1);
     forward_stack(&shape, &scratch, NULL, &plan, weights, x, initial, y, final);
-    clear_padding(y, batch, output_width(&shape));
+    clear_padding(y, batch, y_width(&shape));
 }
 
 void REAL_NAME(stack_backward)(const clstm_runtime *runtime, const clstm_stack *stack, const clstm_batch *batch,

@@ -14,7 +14,7 @@ struct forward_scratch {
     real *table[2];               /* z of each symbol, by direction */
     struct slots ring[2];         /* inference only */
     real *between[2];             /* inference only: outputs of the layer below, and of this one, [rows, F] */
-    real *other;                  /* inference only: of the second direction, [rows, R], where they are merged */
+    real *other;                  /* inference only: of the second direction, where they are merged */
     struct pass_scratch *worker;  /* [threads] */
 };
 
@@ -37,7 +37,8 @@ static void forward_lay_out(struct forward_scratch *scratch, struct arena *arena
     }
     const ptrdiff_t between = shape->L > 1 && ring ? times(plan->rows, output_width(shape)) : 0;
     for (int i = 0; i < 2; i++) scratch->between[i] = arena_take(arena, between, sizeof(real));
-    scratch->other = arena_take(arena, shape->merge && ring ? times(plan->rows, shape->R) : 0, sizeof(real));
+    const ptrdiff_t other = shape->merge && ring ? times(plan->rows, widest_given(shape)) : 0;
+    scratch->other = arena_take(arena, other, sizeof(real));
     const int threads = shape->blas ? 1 : shape->runtime->threads;
     scratch->wide = wide_lay_out(arena, shape, threads);
     scratch->worker = arena_take(arena, threads, sizeof *scratch->worker);
@@ -145,23 +146,25 @@ static struct located output_of(const struct shape *shape, const struct forward_
                                 ptrdiff_t layer, ptrdiff_t d, clstm_sequence y) {
     const int last = layer == shape->L - 1;
     if (last ? !y.data || (with_tape && shape->merge) : with_tape) return (struct located){0};
-    if (d == 1 && shape->merge) return at_packed(scratch->other, shape->R, 0);
+    if (d == 1 && shape->merge) return at_packed(scratch->other, given_width(shape, layer), 0);
     struct located output = last ? at_caller(y) : at_packed(scratch->between[(layer + 1) & 1], output_width(shape), 0);
-    output.base += d * shape->R;
+    output.base += d * given_width(shape, layer);
     return output;
 }
 
-/* What the directions of a layer have given becomes y, or what the layer above reads. That of a layer whose h stands on
- * a tape is merged when it is read. */
+/* What the directions of a layer have given becomes y, or what the layer above reads. That of a layer below whose h
+ * stands on a tape is merged when it is read. */
 static void merge_forward(const struct forward_layer *layer, const struct tape *tape, ptrdiff_t index,
                           clstm_sequence y) {
     const struct shape *shape = layer->pass[0].shape;
     const int last = index == shape->L - 1;
     if (last ? !y.data : tape != NULL) return;
-    struct merge merge = {
-        .shape = shape, .plan = layer->pass[0].plan, .y = last ? at_caller(y) : layer->pass[0].output};
-    const struct input on_tape = tape ? tape_source(tape, shape, index + 1, (clstm_sequence){0}) : (struct input){0};
-    for (int d = 0; d < 2; d++) merge.h[d] = tape ? on_tape.segment[d] : layer->pass[d].output;
+    struct merge merge = {.shape = shape,
+                          .plan = layer->pass[0].plan,
+                          .width = given_width(shape, index),
+                          .y = last ? at_caller(y) : layer->pass[0].output};
+    const struct input on_tape = tape ? tape_given(tape, shape, index) : (struct input){0};
+    for (int d = 0; d < 2; d++) merge.given[d] = tape ? on_tape.segment[d] : layer->pass[d].output;
     run_merge(&merge);
 }
 
@@ -180,6 +183,7 @@ static void forward_stack(const struct shape *shape, struct forward_scratch *scr
                                   .plan = plan,
                                   .index = index,
                                   .reverse = is_reverse(shape, d),
+                                  .form = form_of(shape, l),
                                   .weights = &layer.weights[d],
                                   .packed = scratch->packed[d]};
             if (has_noise(shape, CLSTM_NOISE_WEIGHT)) {

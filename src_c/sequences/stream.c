@@ -8,7 +8,7 @@
 static clstm_status check_stream(const clstm_runtime *runtime, const clstm_stack *stack, ptrdiff_t N) {
     clstm_status status = check_runtime(runtime);
     if (!status) status = check_stack(stack);
-    if (!status && (stack->directions != 1 || stack->go_backwards)) status = CLSTM_BAD_OPTION;
+    if (!status && (stack->directions != 1 || stack->go_backwards || stack->show_c)) status = CLSTM_BAD_OPTION;
     return status ? status : check_size(N);
 }
 
