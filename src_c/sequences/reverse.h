@@ -6,6 +6,7 @@
 #ifndef CLSTM_REVERSE_H
 #define CLSTM_REVERSE_H
 
+#include "../ground/blas.h"
 #include "pass.h"
 
 /* A matrix that is multiplied from the left by rows of gradients: `gates` blocks of `width` elements each, which start at

@@ -3,7 +3,7 @@
 #ifndef CLSTM_STACK_FORWARD_H
 #define CLSTM_STACK_FORWARD_H
 
-#include "pass.h"
+#include "steps.h"
 
 /* Working memory of a forward call. */
 struct forward_scratch {
