@@ -9,7 +9,7 @@
 
 #include <math.h>
 
-#include "simd.h"
+#include "transpose.h"
 
 typedef uint64_t wide __attribute__((vector_size(VECTOR_BYTES))); /* a word of 32 bits in each lane of 64 */
 enum { WIDE = VECTOR_BYTES / 8, WORDS = 4 * WIDE };
@@ -45,20 +45,23 @@ CLSTM_INLINE void philox(wide c[4], uint64_t key) {
 /* Words WORDS group .. of a place. */
 CLSTM_INLINE void random_words(uint32_t words[WORDS], const struct place *place, uint32_t group) {
     wide c[4] = {group * WIDE - (wide){0}, place->step - (wide){0}, place->row - (wide){0}, place->stream - (wide){0}};
-    for (int lane = 0; lane < WIDE; lane++) c[0][lane] += (uint64_t)lane;
+    /* Even lanes have the first half of the blocks, so that these come out in order. */
+    for (int lane = 0; lane < WIDE; lane++) c[0][lane] += (uint64_t)(lane / 2 + lane % 2 * (WIDE / 2));
     philox(c, place->seed);
-    for (int lane = 0; lane < WIDE; lane++)
-        for (int word = 0; word < 4; word++) words[4 * lane + word] = (uint32_t)c[word][lane];
+    const wide first = c[0] | c[1] << 32, last = c[2] | c[3] << 32; /* x86 and ARM: the low half comes first */
+    const vec ordered[2] = {BY_TURNS(lo, pd, first, last), BY_TURNS(hi, pd, first, last)};
+    memcpy(words, ordered, sizeof ordered);
 }
 
 /* below where a word is less than `threshold`, else above */
 static void random_mask(real *to, ptrdiff_t n, const struct place *place, uint32_t threshold, real below, real above) {
-    uint32_t words[WORDS];
-    for (uint32_t group = 0; n > 0; group++, n -= WORDS, to += WORDS) {
-        const int count = n < WORDS ? (int)n : WORDS;
+    uint32_t words[WORDS], group = 0;
+    for (; n >= WORDS; group++, n -= WORDS, to += WORDS) {
         random_words(words, place, group);
-        for (int i = 0; i < count; i++) to[i] = words[i] < threshold ? below : above;
+        for (int i = 0; i < WORDS; i++) to[i] = words[i] < threshold ? below : above;
     }
+    if (n > 0) random_words(words, place, group);
+    for (int i = 0; i < n; i++) to[i] = words[i] < threshold ? below : above;
 }
 
 /* to += deviation z, z normal (Box and Muller 1958: two words give two numbers) */
