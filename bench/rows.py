@@ -53,7 +53,7 @@ SWEPT_T = (10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
 SWEPT_N = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 LARGEST_H = 700
 OWN = ("clstm",)
-WITH_PLAIN = ("clstm", "clstm-plain", "torch-loop")
+WITH_PLAIN = ("clstm", "clstm-plain", "torch-loop", "torch-loop-tuned")
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,7 @@ def isa_rows():
 
 
 def variant_rows():
-    """Each variant, with the plain LSTM and, where PyTorch has no such layer, a loop in PyTorch."""
+    """Each variant, with the plain LSTM and, where PyTorch has no such layer, loops in PyTorch."""
     for size in SIZES:
         for name, variant in VARIANTS.items():
             shape = SHAPES[size]._replace(L=max(SHAPES[size].L, variant.layers))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 from . import sweeps
@@ -165,7 +166,8 @@ def scaling(results, row, threads):
 def variant_tables(results):
     """What each variant costs, and loops in PyTorch; a table of each for each number of threads."""
     counts = sorted({row["threads"] for row in results.of_kind("variant")})
-    return [table(results, threads) for threads in counts for table in (cost_table, loop_table)]
+    loops = [partial(loop_table, engine=engine) for engine in LOOPS]
+    return [table(results, threads) for threads in counts for table in (cost_table, *loops)]
 
 
 def cost_table(results, threads):
@@ -178,20 +180,23 @@ def cost_table(results, threads):
     return Table(title, ["", *SIZES], cells)
 
 
-def loop_table(results, threads):
+LOOPS = {"torch-loop": "a loop in PyTorch", "torch-loop-tuned": "a loop with all that can be before it taken out"}
+
+
+def loop_table(results, threads, engine):
     cells = []
     for name, variant in VARIANTS.items():
         rows = [results.row("variant", f"{size}-{name}", threads) for size in SIZES]
-        if variant.loop and any(loop_ratio(row) is not None for row in rows):
-            cells.append([name, *(against_loop(row) for row in rows)])
-    title = f"Variants: clstm, a loop in PyTorch, ratio ({threads} thread{'s' * (threads > 1)})"
+        if variant.loop and any(loop_ratio(row, engine) is not None for row in rows):
+            cells.append([name, *(against_loop(row, engine) for row in rows)])
+    title = f"Variants: clstm, {LOOPS[engine]}, ratio ({threads} thread{'s' * (threads > 1)})"
     return Table(title, ["", *SIZES], cells)
 
 
-def against_loop(row):
-    if loop_ratio(row) is None:
+def against_loop(row, engine):
+    if loop_ratio(row, engine) is None:
         return MISSING
-    return f"{duration(row, 'clstm')}, {duration(row, 'torch-loop')}, {times(loop_ratio(row))}"
+    return f"{duration(row, 'clstm')}, {duration(row, engine)}, {times(loop_ratio(row, engine))}"
 
 
 def noise_mark(row, *engines):
@@ -203,9 +208,9 @@ def cost(row):
     return None if row is None else ratio(row, "clstm", "clstm-plain")
 
 
-def loop_ratio(row):
+def loop_ratio(row, engine="torch-loop"):
     """How many times faster a variant is than a loop in PyTorch."""
-    return None if row is None else ratio(row, "torch-loop")
+    return None if row is None else ratio(row, engine)
 
 
 def isa_table(results):

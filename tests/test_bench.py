@@ -270,11 +270,12 @@ class TestEngines:
         pytest.importorskip("torch")
         row = Row("variant", f"tiny-{name}", "train", Shape(4, 3, 5, 6, L=2), dtype="float64", variant=name)
         found = []
-        for engine in ("clstm", "torch-loop"):
+        for engine in ("clstm", "torch-loop", "torch-loop-tuned"):
             call, arrays = engines.engine_class(engine)(clstm.get_num_threads()).train(row, data.make(row))
             found.append(arrays(call()))
         for key, values in found[0].items():
             np.testing.assert_allclose(found[1][key], values, atol=1e-12, err_msg=key)
+            np.testing.assert_allclose(found[2][key], values, atol=1e-12, err_msg=key)
 
     def test_who_can_do_what(self):
         can = {name: [row.id for row in rows.all_rows() if run.takes_part(name, row)] for name in engines.ENGINES}
@@ -284,6 +285,7 @@ class TestEngines:
         assert not any(name.startswith(("train", "float64")) for name in can["ort"])
         assert set(can["clstm-plain"]) == {row.id for row in rows.all_rows() if row.kind == "variant"}
         assert "variant:tiny-layer_norm" in can["torch-loop"]
+        assert can["torch-loop-tuned"] == can["torch-loop"]
         assert "variant:tiny-GRU" not in can["torch-loop"]
 
 

@@ -25,6 +25,7 @@ ENGINES = {
     "torch-cell": ("pytorch", "TorchCell"),
     "torch-fused": ("pytorch", "TorchFused"),
     "torch-loop": ("torch_loop", "TorchLoop"),
+    "torch-loop-tuned": ("torch_loop", "TunedTorchLoop"),
     "keras": ("tensorflow", "Keras"),
     "keras-xla": ("tensorflow", "KerasXLA"),
     "tf-blockcell": ("tensorflow", "TFBlockCell"),

@@ -1,11 +1,16 @@
-"""PyTorch where it has no layer: a loop over time, as its users write it.
+"""PyTorch where it has no layer: a loop over time, as its users write it, and the same with all that can be done before
+the loop taken out of it.
 
-The product with the input is computed for all steps at once, before the loop. `unbind` takes the steps apart, because
-the backward of `x[t]` clears a whole array for each step. Steps are not compiled: with `torch.compile` (PyTorch 2.13,
-sizes of `tiny`) a loop took longer than as it is, and minutes to compile.
+As its users write it means as the documentation of `nn.LSTMCell` does: a cell for x[t], which computes both products of
+a step and draws what is random in it. The other one computes the products with the input, and draws, for all steps at
+once, and takes the steps apart by `unbind`, because the backward of x[t] clears a whole array for each step. Steps are
+not compiled: with `torch.compile` (PyTorch 2.13, sizes of `tiny`) a loop took longer than as it is, and minutes to
+compile.
 """
 
 from __future__ import annotations
+
+import itertools
 
 import numpy as np
 
@@ -16,8 +21,9 @@ from .pytorch import Torch, to_numpy
 
 
 class TorchLoop(Torch):
-    """Peepholes, zoneout, recurrent dropout, layer normalisation."""
+    """Peepholes, zoneout, recurrent dropout, layer normalisation; a cell that does everything in its step."""
 
+    before_the_loop = False
     packages = ("torch", "clstm")
     works = ("train",)
 
@@ -42,8 +48,9 @@ class TorchLoop(Torch):
         def call(masks=None):
             y = x
             for k, weights in enumerate(layers):
-                noise = draw(own, T, N, H) if masks is None else masks[k]
-                y = run_layer(start, step, y, weights, noise)
+                inputs = start(y, weights).unbind(0) if self.before_the_loop else started(start, y, weights)
+                drawn = draw(own, T, N, H, self.before_the_loop) if masks is None else by_step(masks[k])
+                y = run_layer(step, inputs, weights, drawn, y.new_zeros(N, H))
             return y, *torch.autograd.grad(y, wanted, dy)
 
         names = ("y", "dx", *(f"d{name}" for name in parameters))
@@ -64,15 +71,31 @@ def masks_of(layer, N, T):
     return found
 
 
-def run_layer(start, step, x, weights, noise):
-    """y (T, N, H) of one layer."""
+class TunedTorchLoop(TorchLoop):
+    """The product with the input, and what is random, is computed for all steps at once."""
+
+    before_the_loop = True
+
+
+def started(start, x, weights):
+    """The products with the input, step by step."""
+    for t in range(len(x)):
+        yield start(x[t], weights)
+
+
+def by_step(noise):
+    """Masks of steps one after another; those of all steps again and again."""
+    return zip(*noise.values()) if "zone_h" in noise else itertools.repeat(tuple(noise.values()))
+
+
+def run_layer(step, inputs, weights, noise, zero):
+    """y (T, N, H) of one layer, by the input products and the masks of each step."""
     import torch
 
-    h = c = x.new_zeros(x.shape[1], weights["weight_hh"].shape[1])
-    masks = zip(*noise.values()) if "zone_h" in noise else None
+    h = c = zero
     outputs = []
-    for z in start(x, weights).unbind(0):
-        h, c = step(z, h, c, weights, noise if masks is None else next(masks))
+    for z, masks in zip(inputs, noise):
+        h, c = step(z, h, c, weights, masks)
         outputs.append(h)
     return torch.stack(outputs)
 
@@ -94,8 +117,8 @@ def plain_step(z, h, c):
     return o.sigmoid() * c.tanh(), c
 
 
-def recurrent_dropout(z, h, c, weights, noise):
-    return plain_step(z + linear(h * noise["recurrent"], weights["weight_hh"]), h, c)
+def recurrent_dropout(z, h, c, weights, masks):
+    return plain_step(z + linear(h * masks[0], weights["weight_hh"]), h, c)
 
 
 def zoneout(z, h, c, weights, zones):
@@ -105,7 +128,7 @@ def zoneout(z, h, c, weights, zones):
     return torch.where(zones[0], h, new_h), torch.where(zones[1], c, new_c)
 
 
-def peephole(z, h, c, weights, noise):
+def peephole(z, h, c, weights, masks):
     i, f, g, o = (z + linear(h, weights["weight_hh"])).chunk(4, 1)
     p_i, p_f, p_o = weights["peephole"].unbind(0)
     c = (f + p_f * c).sigmoid() * c + (i + p_i * c).sigmoid() * g.tanh()
@@ -122,31 +145,31 @@ def normalised_products(x, weights):
     return normalised(linear(x, weights["weight_ih"]), weights["gain_ih"], weights["bias"])
 
 
-def layer_norm(z, h, c, weights, noise):
+def layer_norm(z, h, c, weights, masks):
     z = z + normalised(linear(h, weights["weight_hh"]), weights["gain_hh"])
     i, f, g, o = z.chunk(4, 1)
     c = f.sigmoid() * c + i.sigmoid() * g.tanh()
     return o.sigmoid() * normalised(c, weights["gain_c"], weights["bias_c"]).tanh(), c
 
 
-def nothing(layer, T, N, H):
-    return {}
+def nothing(layer, T, N, H, at_once):
+    return itertools.repeat(())
 
 
-def draw_recurrent(layer, T, N, H):
+def draw_recurrent(layer, T, N, H, at_once):
     import torch
 
-    return {"recurrent": torch.nn.functional.dropout(torch.ones(N, H), layer.recurrent_dropout)}
+    return itertools.repeat((torch.nn.functional.dropout(torch.ones(N, H), layer.recurrent_dropout),))
 
 
-def draw_zones(layer, T, N, H):
-    """For all steps at once, which is faster than one by one."""
+def draw_zones(layer, T, N, H, at_once):
+    """For each step, or for all steps at once, which is faster."""
     import torch
 
-    return {
-        "zone_h": torch.rand(T, N, H) < layer.zoneout_h,
-        "zone_c": torch.rand(T, N, H) < layer.zoneout_c,
-    }
+    rates = layer.zoneout_h, layer.zoneout_c
+    if at_once:
+        return zip(*(torch.rand(T, N, H) < rate for rate in rates))
+    return (tuple(torch.rand(N, H) < rate for rate in rates) for _ in range(T))
 
 
 LOOPS = {  # what precedes the loop, its body, and what draws the masks of a call
