@@ -28,6 +28,8 @@ VENV = Path(os.environ.get("CLSTM_VENV") or ROOT / ".venv").resolve()
 STAMP = VENV / "clstm-dev.json"  # what was installed last; also says that this file made the environment
 WINDOWS = sys.platform == "win32"
 WHEEL_LIMIT = 1_000_000  # bytes
+# How pytest shares all tests: more processes would each collect all of them and have little to run
+SHARED = ["-n", str(min(os.cpu_count() or 1, 8)), "--dist", "worksteal"]
 
 
 # Running things
@@ -186,15 +188,21 @@ def demo(args):
 
 
 def test(args):
-    """Runs the tests; --all also the slow ones. Other arguments go to pytest: `dev.py test -k lengths`."""
+    """Runs the tests; --all also the slow ones. Other arguments go to pytest: `dev.py test -k lengths`; without them,
+    the tests are shared by the processors."""
     prepare("test")
-    run(python_of(VENV), "-m", "pytest", *(["-m", ""] if args.all else []), *args.rest)
+    run_pytest(VENV, *(["-m", ""] if args.all else []), *(args.rest or SHARED))
+
+
+def run_pytest(venv, *options, cwd=ROOT):
+    """Each process with a BLAS of one thread: more of them would wait for each other."""
+    run(python_of(venv), "-m", "pytest", *options, cwd=cwd, env={"OPENBLAS_NUM_THREADS": "1"})
 
 
 def compare(args):
     """Runs the tests that compare clstm with PyTorch, Keras and ONNX Runtime, which it installs."""
     prepare("compare")
-    run(python_of(VENV), "-m", "pytest", "-m", "compare", *args.rest)
+    run_pytest(VENV, "-m", "compare", *args.rest)
 
 
 def docs(args):
@@ -266,9 +274,9 @@ def ctest(args):
         stop(f"ctest knows {', '.join(SANITIZERS)}, not {', '.join(sorted(unknown))}")
     passed = 0
     for kind in args.kinds or (["plain"] if WINDOWS else SANITIZERS):  # Windows has no ThreadSanitizer
-        for program in build_c_tests(kind):
-            run(*without_address_randomisation(kind), program)
-            passed += 1
+        programs = build_c_tests(kind)
+        run_side_by_side([[*without_address_randomisation(kind), program] for program in programs])
+        passed += len(programs)
     print(f"C tests: {passed} passed")
 
 
@@ -291,10 +299,17 @@ def build_c_tests(kind):
 
 
 def run_side_by_side(commands):
-    """Runs commands on all processors, and shows those that fail."""
+    """Runs commands on all processors; what each prints stays together, and those that fail are shown."""
+
+    def finish(command):
+        done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        print(done.stdout, end="", flush=True)
+        return done.returncode
+
+    commands = [[str(part) for part in command] for command in commands]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        codes = list(pool.map(lambda command: subprocess.run(list(map(str, command)), cwd=ROOT).returncode, commands))
-    failed = [shlex.join(map(str, command)) for command, code in zip(commands, codes, strict=True) if code]
+        codes = list(pool.map(finish, commands))
+    failed = [shlex.join(command) for command, code in zip(commands, codes, strict=True) if code]
     if failed:
         stop("\n".join(["failed:", *failed]))
 
@@ -326,9 +341,9 @@ def dist(args):
     (sdist,) = folder.glob("*.tar.gz")
     with tempfile.TemporaryDirectory(prefix="clstm-dist-") as temporary:
         inspect_wheel(wheel, Path(temporary))
-        test_installed(wheel, sdist, Path(temporary) / "wheel", "-m", "")
+        test_installed(wheel, sdist, Path(temporary) / "wheel", "-m", "", *SHARED)
         few = ("packaging", "config", "lstm", "cells")  # the sdist is what the wheel was made of
-        test_installed(sdist, sdist, Path(temporary) / "sdist", *(f"tests/test_{name}.py" for name in few))
+        test_installed(sdist, sdist, Path(temporary) / "sdist", *(f"tests/test_{name}.py" for name in few), *SHARED)
     print(f"{wheel.name} ({wheel.stat().st_size} bytes) and {sdist.name} pass their tests")
 
 
@@ -368,7 +383,7 @@ def test_installed(package, sdist, folder, *options):
     venv = folder / "venv"
     make_venv(venv)
     pip_install(venv, f"{package}[test]")
-    run(python_of(venv), "-m", "pytest", *options, cwd=tree)
+    run_pytest(venv, *options, cwd=tree)
 
 
 # The command line

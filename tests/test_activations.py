@@ -104,7 +104,7 @@ def test_error_is_at_most_3_5_ulp(function, dtype, isa, record_property):
     x, exact = exact_cases(function, dtype)
     error = errors_in_ulp(_core.activate(function, x, isa), exact)
     worst = int(error.argmax())  # NaN counts as the largest
-    record_property("worst error in ulp", error[worst])
+    record_property("worst error in ulp", float(error[worst]))
     print(f"\n{function} {np.dtype(dtype)} {isa}: at most {error[worst]:.2f} ulp, at {x[worst]!r}, {x.size} arguments")
     assert error[worst] <= LARGEST_ERROR
 
