@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 class RecurrentCell(_Recurrent):
     """One step of one layer, without an axis for time: what `LSTMCell`, `GRUCell` and `RNNCell` share.
 
-    The state is (h, c) for an LSTM and h alone for the others, each an array (N, H). The cell is not made by itself,
-    but by the class of its kind.
+    The state is (h, c) for an LSTM and h alone for the others, each an array (N, H). With a projection,
+    `proj_size` stands for H in all shapes of h. The cell is not made by itself, but by the class of its kind.
     """
 
     axes = "step"

@@ -41,16 +41,22 @@ def zeros(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     return np.zeros(shape)
 
 
+FINITE_LIMIT = "a finite number, 0 or above"
+
+
 class Uniform:
     """Uniform between -limit and limit.
 
     Parameters
     ----------
     limit : float
+        Finite, at least 0.
     """
 
     def __init__(self, limit: float) -> None:
-        self.limit = limit
+        self.limit = _arrays.number("limit", limit, FINITE_LIMIT)
+        if not 0 <= self.limit < np.inf:
+            raise _arrays.wrong(ValueError, "limit", FINITE_LIMIT, limit)
 
     def __call__(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
         return rng.uniform(-self.limit, self.limit, shape)
@@ -133,14 +139,28 @@ def checked(value: Any, parameters: tuple[str, ...], gates: tuple[str, ...]) -> 
             _arrays.choice("init['like']", rule, tuple(SCHEMES))
             continue
         _arrays.choice("a key of init", key, ("like", *parameters, *blocks))
-        if isinstance(rule, str):
-            _arrays.choice(f"init[{key!r}]", rule, tuple(RULES))
-        elif not (callable(rule) or hasattr(rule, "by_gate")):
-            _arrays.number(f"init[{key!r}]", rule, "a number, a name or a function")
+        check_rule(f"init[{key!r}]", key, rule)
     return value
 
 
+def check_rule(what, key, rule):
+    """Raises if a parameter, or a gate of one, cannot start by this rule."""
+    if isinstance(rule, str):
+        _arrays.choice(what, rule, tuple(RULES) if key.startswith(MATRICES) else OF_VECTORS)
+    elif hasattr(rule, "by_gate"):
+        if key != "bias":
+            raise _arrays.wrong(
+                ValueError, what, "a rule for one gate or matrix", f"{rule!r}, which is for the whole bias"
+            )
+    elif not callable(rule):
+        number = _arrays.number(what, rule, "a number, a name or a function")
+        if not np.isfinite(number):
+            raise _arrays.wrong(ValueError, what, "a finite number, a name or a function", rule)
+
+
 WITH_GATES = ("weight_ih", "weight_hh", "bias")
+MATRICES = ("weight_", "peephole")  # how their names begin
+OF_VECTORS = ("zeros",)
 
 
 def base_of(name: str) -> str:

@@ -30,7 +30,8 @@ class RecurrentLayer(_Recurrent):
     """A stack of recurrent layers over sequences, in one direction or both: what `LSTM`, `GRU` and `RNN` share.
 
     The state is (h, c) for an LSTM and h alone for the others; each is an array (L*D, N, H), layer by layer, forward
-    direction first. The stack is not made by itself, but by the class of its kind.
+    direction first. With a projection, `proj_size` stands for H in all shapes of h, also those of y and of gradients.
+    The stack is not made by itself, but by the class of its kind.
     """
 
     axes = "sequence"
@@ -360,8 +361,8 @@ class RecurrentLayer(_Recurrent):
         dict
             Of what the layer has: "added" (N, T, I), which is added to x; "input", for each layer what its input is
             multiplied by (N, T, I or D*H); and for each layer and direction "recurrent" (N, H), which multiplies h on
-            its way to the product, "weight" (G*H, H), which multiplies ``weight_hh``, "zone_h" and "zone_c" (N, T,
-            H), 1 where the old state is kept.
+            its way to the product, "weight", which multiplies ``weight_hh`` and has its shape, "zone_h" and "zone_c"
+            (N, T, H), 1 where the old state is kept.
 
         Examples
         --------

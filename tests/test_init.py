@@ -117,7 +117,18 @@ def test_both_precisions_draw_the_same_numbers_and_draw_again():
         ({"bias.x": 1}, ValueError, r"a key of init: expected one of 'like', 'weight_ih', .*'bias.o', got 'bias.x'"),
         ({"bias_hn": 1}, ValueError, "a key of init: expected one of"),
         ({"like": "torch"}, ValueError, r"init\['like'\]: expected one of"),
-        ({"bias": "ones"}, ValueError, r"init\['bias'\]: expected one of 'glorot_uniform', 'orthogonal', 'zeros'"),
+        (
+            {"weight_hh.f": "ones"},
+            ValueError,
+            r"init\['weight_hh.f'\]: expected one of 'glorot_uniform', 'orthogonal', 'zeros'",
+        ),
+        ({"bias": "orthogonal"}, ValueError, r"init\['bias'\]: expected one of 'zeros', got 'orthogonal'"),
+        ({"bias.f": np.nan}, ValueError, r"init\['bias.f'\]: expected a finite number, a name or a function, got nan"),
+        (
+            {"bias.f": clstm.init.Chrono(9)},
+            ValueError,
+            r"init\['bias.f'\]: expected a rule for one gate or matrix, got Chrono\(9\), which is for the whole bias",
+        ),
         ({"bias": None}, TypeError, r"init\['bias'\]: expected a number, a name or a function, got None"),
         ({"bias": lambda rng, shape: np.zeros(3)}, ValueError, r"init\['bias'\]: expected an array of shape \(16,\)"),
         ({"bias": lambda rng, shape: np.full(shape, np.nan)}, ValueError, r"init\['bias'\]: expected finite values"),
@@ -127,6 +138,14 @@ def test_both_precisions_draw_the_same_numbers_and_draw_again():
 def test_wrong_schemes_are_named(init, error, message):
     with pytest.raises(error, match=message):
         clstm.LSTM(3, 4, init=init, rng=0)
+
+
+@pytest.mark.parametrize("limit", [np.nan, np.inf, -1])
+def test_uniform_is_checked(limit):
+    with pytest.raises(ValueError, match="limit: expected a finite number, 0 or above, got"):
+        clstm.init.Uniform(limit)
+    with pytest.raises(TypeError, match=r"limit: expected a finite number, 0 or above, got '1' \(str\)"):
+        clstm.init.Uniform("1")
 
 
 def test_chrono_is_checked():
