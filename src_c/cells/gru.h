@@ -64,24 +64,10 @@ CLSTM_INLINE void gru_backward_units(const struct cell_backward *s, const struct
     }
 }
 
-static void gru_forward_usual(const struct fused *fused, const struct tile *tile, void *z) {
-    const struct cell_forward *s = (const struct cell_forward *)fused;
-    if (is_column(tile)) gru_forward_units(s, USUAL_GRU, 1, tile, z);
-    else gru_forward_units(s, USUAL_GRU, 0, tile, z);
-}
-static void gru_forward_any(const struct fused *fused, const struct tile *tile, void *z) {
-    const struct cell_forward *s = (const struct cell_forward *)fused;
-    gru_forward_units(s, s->form, 0, tile, z);
-}
-static void gru_backward_usual(const struct fused *fused, const struct tile *tile, void *z) {
-    const struct cell_backward *s = (const struct cell_backward *)fused;
-    if (is_column(tile)) gru_backward_units(s, USUAL_GRU, 1, tile, z);
-    else gru_backward_units(s, USUAL_GRU, 0, tile, z);
-}
-static void gru_backward_any(const struct fused *fused, const struct tile *tile, void *z) {
-    const struct cell_backward *s = (const struct cell_backward *)fused;
-    gru_backward_units(s, s->form, 0, tile, z);
-}
+CELL_OF_FORM(gru_forward_usual, forward, gru_forward_units, USUAL_GRU)
+CELL_OF_FORM(gru_backward_usual, backward, gru_backward_units, USUAL_GRU)
+CELL_OF_ANY_FORM(gru_forward_any, forward, gru_forward_units)
+CELL_OF_ANY_FORM(gru_backward_any, backward, gru_backward_units)
 
 /* ---- reset before the product: r z on the tape, then n ---- */
 

@@ -195,24 +195,10 @@ CLSTM_INLINE void lstm_backward_units(const struct cell_backward *s, const struc
     }
 }
 
-static void lstm_forward_usual(const struct fused *fused, const struct tile *tile, void *z) {
-    const struct cell_forward *s = (const struct cell_forward *)fused;
-    if (is_column(tile)) lstm_forward_units(s, USUAL_LSTM, 1, tile, z);
-    else lstm_forward_units(s, USUAL_LSTM, 0, tile, z);
-}
-static void lstm_forward_any(const struct fused *fused, const struct tile *tile, void *z) {
-    const struct cell_forward *s = (const struct cell_forward *)fused;
-    lstm_forward_units(s, s->form, 0, tile, z);
-}
-static void lstm_backward_usual(const struct fused *fused, const struct tile *tile, void *z) {
-    const struct cell_backward *s = (const struct cell_backward *)fused;
-    if (is_column(tile)) lstm_backward_units(s, USUAL_LSTM, 1, tile, z);
-    else lstm_backward_units(s, USUAL_LSTM, 0, tile, z);
-}
-static void lstm_backward_any(const struct fused *fused, const struct tile *tile, void *z) {
-    const struct cell_backward *s = (const struct cell_backward *)fused;
-    lstm_backward_units(s, s->form, 0, tile, z);
-}
+CELL_OF_FORM(lstm_forward_usual, forward, lstm_forward_units, USUAL_LSTM)
+CELL_OF_FORM(lstm_backward_usual, backward, lstm_backward_units, USUAL_LSTM)
+CELL_OF_ANY_FORM(lstm_forward_any, forward, lstm_forward_units)
+CELL_OF_ANY_FORM(lstm_backward_any, backward, lstm_backward_units)
 
 /* h_new = w_hr m */
 static void project_forward(const struct fused *fused, const struct tile *tile, void *all) {

@@ -39,6 +39,19 @@ CLSTM_INLINE void next_unit(struct unit_walk *at, const int column) {
 
 CLSTM_INLINE int is_column(const struct tile *tile) { return tile->panels == 1 && tile->groups == 1; }
 
+/* Functions of the kind finish_function that let `units` go over a tile: of a form that the compiler knows, and of any. */
+#define CELL_OF_FORM(name, direction, units, form)                                  \
+    static void name(const struct fused *fused, const struct tile *tile, void *z) { \
+        const struct cell_##direction *s = (const struct cell_##direction *)fused;  \
+        if (is_column(tile)) units(s, form, 1, tile, z);                            \
+        else units(s, form, 0, tile, z);                                            \
+    }
+#define CELL_OF_ANY_FORM(name, direction, units)                                    \
+    static void name(const struct fused *fused, const struct tile *tile, void *z) { \
+        const struct cell_##direction *s = (const struct cell_##direction *)fused;  \
+        units(s, s->form, 0, tile, z);                                              \
+    }
+
 /* Into memory of the caller, which is not padded. */
 CLSTM_INLINE void store_units(real *row, ptrdiff_t unit, ptrdiff_t hidden, vec v) {
     if (unit + V <= hidden) store(row + unit, v);
