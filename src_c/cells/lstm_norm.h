@@ -4,8 +4,10 @@
  *     z = gain_x N(w_ih x) + gain_h N(w_hh u) + b        over all gates together
  *     m = o q(gain_c N(c_new) + bias_c)
  *
- * Both products are stored, on the tape if there is one: blocks x, h, and then the gates. A row is then worked on at one go:
- * the products are normalised in place, which is what backward needs, and backward puts dz of both in their places. */
+ * Both products are stored, on the tape if there is one: blocks x, h, and then the gates. A row is then worked on as a
+ * whole: the products are normalised in place, which is what backward needs, and backward puts dz of both in their places.
+ * Each moment of a row is a long chain of operations that wait for each other, so that a few rows go side by side, and
+ * each part of the work is done for all of them before the next. */
 #ifndef CLSTM_CELL_LSTM_NORM_H
 #define CLSTM_CELL_LSTM_NORM_H
 
@@ -26,11 +28,14 @@ static void store_dm(const struct fused *fused, const struct tile *tile, void *a
     store(s->dm + walk.row * s->ld + walk.unit, walk.z[0]);
 }
 
-static real total_of_lanes(vec v) {
-    real lanes[V], total = 0;
+/* The upper half of the lanes is added to the lower one until there is one: each sum waits for few others. */
+CLSTM_INLINE real total_of_lanes(vec v) {
+    real lanes[V];
     store(lanes, v);
-    for (int lane = 0; lane < V; lane++) total += lanes[lane];
-    return total;
+    CLSTM_UNROLL for (int half = V / 2; half > 0; half /= 2) {
+        CLSTM_UNROLL for (int lane = 0; lane < half; lane++) lanes[lane] += lanes[lane + half];
+    }
+    return lanes[0];
 }
 
 /* Blocks of `units` elements, `ld` apart, as vectors; lanes beyond the units are `own` = 0. */
@@ -50,6 +55,7 @@ CLSTM_INLINE void next_vector(struct block_walk *walk, ptrdiff_t units, ptrdiff_
         walk->block++;
     }
     walk->at = walk->block * ld + walk->unit;
+    if (units % V == 0) return; /* all lanes of all vectors */
     const ptrdiff_t left = units - walk->unit;
     walk->own = first_lanes(left < V ? left : V);
 }
@@ -113,27 +119,42 @@ CLSTM_INLINE void normed_cell(const struct cell_forward *s, const struct cell_fo
     }
 }
 
+enum { SIDE_BY_SIDE = 4 };
+
+/* From c_new to m. */
+CLSTM_INLINE void normed_output(const struct cell_forward *s, const struct cell_form form, ptrdiff_t row,
+                                const real *c_new, const struct moments of_c) {
+    const ptrdiff_t ld = s->ld;
+    const struct norm_parts norm = norm_parts_of(s->norm, form.first / 2, ld);
+    const real *all_o = s->z[row] + (form.first + output_at(form)) * ld;
+    FOR_EACH_VECTOR(walk, 1, s->units, ld) {
+        const vec normal = masked((load(c_new + walk.at) - of_c.mean) * of_c.scale, walk.own);
+        const vec q = activated(form.output, fma_(load(norm.gain_c + walk.at), normal, load(norm.bias_c + walk.at)));
+        emit_m(s, form, row, walk.at, masked(load(all_o + walk.at) * q, walk.own));
+    }
+}
+
 static void norm_forward_rows(const struct cell_forward *s, ptrdiff_t begin, ptrdiff_t end) {
     const struct cell_form form = s->form;
     const ptrdiff_t ld = s->ld;
     const int gates = form.first / 2;
-    const struct norm_parts norm = norm_parts_of(s->norm, gates, ld);
-    for (ptrdiff_t row = begin; row < end; row++) {
-        real *z = s->z[row], *c_new = (form.projects ? s->inner : s->h) + row * ld;
-        const real scale_x = normalise(z, gates, s->units, ld),
-                   scale_h = normalise(z + gates * ld, gates, s->units, ld);
-        normed_cell(s, form, row, z, c_new);
-        const struct moments of_c = moments_of(c_new, 1, s->units, ld);
-        FOR_EACH_VECTOR(walk, 1, s->units, ld) {
-            const vec normal = masked((load(c_new + walk.at) - of_c.mean) * of_c.scale, walk.own);
-            const vec q =
-                activated(form.output, fma_(load(norm.gain_c + walk.at), normal, load(norm.bias_c + walk.at)));
-            const vec o = load(z + (form.first + output_at(form)) * ld + walk.at);
-            emit_m(s, form, row, walk.at, masked(o * q, walk.own));
+    real *all_c = form.projects ? s->inner : s->h; /* where m will be */
+    for (ptrdiff_t first = begin; first < end; first += SIDE_BY_SIDE) {
+        const ptrdiff_t last = first + SIDE_BY_SIDE < end ? first + SIDE_BY_SIDE : end;
+        real scale[SIDE_BY_SIDE][SCALES];
+        struct moments of_c[SIDE_BY_SIDE];
+        for (ptrdiff_t row = first; row < last; row++) {
+            scale[row - first][SCALE_X] = normalise(s->z[row], gates, s->units, ld);
+            scale[row - first][SCALE_H] = normalise(s->z[row] + gates * ld, gates, s->units, ld);
         }
-        if (!s->scales) continue;
-        real *scales = s->scales + row * SCALES;
-        scales[SCALE_X] = scale_x, scales[SCALE_H] = scale_h, scales[SCALE_C] = of_c.scale[0];
+        for (ptrdiff_t row = first; row < last; row++) normed_cell(s, form, row, s->z[row], all_c + row * ld);
+        for (ptrdiff_t row = first; row < last; row++) {
+            of_c[row - first] = moments_of(all_c + row * ld, 1, s->units, ld);
+            scale[row - first][SCALE_C] = of_c[row - first].scale[0];
+        }
+        for (ptrdiff_t row = first; row < last; row++) normed_output(s, form, row, all_c + row * ld, of_c[row - first]);
+        for (ptrdiff_t row = first; s->scales && row < last; row++)
+            memcpy(s->scales + row * SCALES, scale[row - first], sizeof *scale);
     }
 }
 
@@ -228,22 +249,39 @@ CLSTM_INLINE void products_backward(const struct cell_form form, real *blocks, p
     }
 }
 
+/* Of c_new, which is computed again. */
+CLSTM_INLINE vec mean_of_c(const struct cell_backward *s, const struct cell_form form, ptrdiff_t row,
+                           const struct lstm_back *back) {
+    vec sum = {0};
+    FOR_EACH_VECTOR(walk, 1, s->units, s->ld)
+    sum += masked(lstm_kept_at(s, form, row, walk.at, back).c_new, walk.own);
+    return broadcast(total_of_lanes(sum) / (real)s->units);
+}
+
 static void norm_backward_rows(const struct cell_backward *s, ptrdiff_t begin, ptrdiff_t end) {
     const struct cell_form form = s->form;
     const ptrdiff_t ld = s->ld;
     const int gates = form.first / 2;
     const struct lstm_back back = lstm_back_of(s, form);
     const struct norm_parts norm = norm_parts_of(s->norm, gates, ld);
-    for (ptrdiff_t row = begin; row < end; row++) {
-        const struct norm_parts dnorm = norm_parts_of(s->dnorm + row * norm_elements(gates, ld), gates, ld);
-        const real *scales = s->scales + row * SCALES;
-        vec sum = {0};
-        FOR_EACH_VECTOR(walk, 1, s->units, ld)
-        sum += masked(lstm_kept_at(s, form, row, walk.at, &back).c_new, walk.own);
-        const struct moments of_c = {broadcast(total_of_lanes(sum) / (real)s->units), broadcast(scales[SCALE_C])};
-        const struct norm_sums sums = output_backward(s, form, row, &back, &of_c, &norm, &dnorm);
-        normed_cell_backward(s, form, row, &back, &of_c, norm_means(sums, (real)s->units));
-        products_backward(form, s->blocks + row * form.blocks * ld, s->units, ld, scales, &norm, &dnorm);
+    for (ptrdiff_t first = begin; first < end; first += SIDE_BY_SIDE) {
+        const ptrdiff_t last = first + SIDE_BY_SIDE < end ? first + SIDE_BY_SIDE : end;
+        struct norm_parts dnorm[SIDE_BY_SIDE];
+        struct moments of_c[SIDE_BY_SIDE];
+        struct norm_sums means[SIDE_BY_SIDE];
+        for (ptrdiff_t i = 0; i < last - first; i++) {
+            dnorm[i] = norm_parts_of(s->dnorm + (first + i) * norm_elements(gates, ld), gates, ld);
+            of_c[i] = (struct moments){mean_of_c(s, form, first + i, &back),
+                                       broadcast(s->scales[(first + i) * SCALES + SCALE_C])};
+        }
+        for (ptrdiff_t i = 0; i < last - first; i++)
+            means[i] =
+                norm_means(output_backward(s, form, first + i, &back, &of_c[i], &norm, &dnorm[i]), (real)s->units);
+        for (ptrdiff_t i = 0; i < last - first; i++)
+            normed_cell_backward(s, form, first + i, &back, &of_c[i], means[i]);
+        for (ptrdiff_t row = first; row < last; row++)
+            products_backward(form, s->blocks + row * form.blocks * ld, s->units, ld, s->scales + row * SCALES, &norm,
+                              &dnorm[row - first]);
     }
 }
 
