@@ -47,7 +47,7 @@ class Output:
 
     def shape(self, layer: Any, N: int, T: int) -> tuple[int, ...]:
         """Of y."""
-        return N, T, self.size(layer)
+        return N, T, layer.output_size
 
     def room(self, layer: Any, N: int, T: int) -> np.ndarray | None:
         """The array in which the core writes the states of all steps; None: they are not wanted."""
@@ -79,7 +79,7 @@ class _OfTheEnd(Output):
     removes_time = True
 
     def shape(self, layer, N, T):
-        return N, self.size(layer)
+        return N, layer.output_size
 
     def room(self, layer, N, T):
         return None

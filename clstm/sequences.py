@@ -52,6 +52,8 @@ def checked_resets(resets: Any, shape: tuple[int, int]) -> np.ndarray | None:
 
 def steps_of(lengths: Any, mask: Any, resets: Any, shape: tuple[int, int]) -> np.ndarray | Pieces | None:
     """What is computed of rows (N, T): all (None), as many steps as lengths say, or pieces."""
+    if lengths is None and mask is None and resets is None:
+        return None
     lengths, mask = checked_steps(lengths, mask, shape)
     resets = checked_resets(resets, shape)
     if mask is None and resets is None:

@@ -61,7 +61,9 @@ class _Recurrent(_DrawnLayer):
         self._size_h = size_of_h(self.hidden_size, self._options)
         self._width = width_of(self._size_h, self.bidirectional, self._options)  # of what a layer gives to the next
         self._output = outputs.OUTPUTS[self.output]
+        self._sizes = (self._size_h, self.hidden_size)[: len(self._kind.states)]  # of h, and of c if there is one
         self.output_size, self.removes_time = self._output.size(self), self._output.removes_time
+        self.takes_noise = any(self._options.get(name) for name in (*NOISE_OPTIONS, "zoneout_c"))
         names = dict.fromkeys(init.base_of(name) for name, _ in self._named_shapes())
         self._init = init.checked(arguments["init"], tuple(names), self._kind.gates(self._options))
         super().__init__(self.dtype, arguments["rng"])
@@ -79,11 +81,6 @@ class _Recurrent(_DrawnLayer):
         shared["behind"] = self._states * learned
         shared["show_c"] = self.output == "c"
         self._core = _core.Stack({**description, **shared, **self._kind.core(self._options)})
-
-    @property
-    def takes_noise(self):
-        """Whether anything in it is random in training."""
-        return any(self._options.get(name) for name in (*NOISE_OPTIONS, "zoneout_c"))
 
     def config(self) -> dict[str, Any]:
         """The arguments that make a layer of the same configuration; options that are as usual are left out."""
@@ -125,7 +122,7 @@ class _Recurrent(_DrawnLayer):
 
     def _state_shapes(self, *lead):
         """Of h, and of c if there is one."""
-        return [(*lead, size) for size in (self._size_h, self.hidden_size)[: len(self._kind.states)]]
+        return [(*lead, size) for size in self._sizes]
 
     def _lead(self, N):
         """The first axes of a state of N rows."""
@@ -133,10 +130,12 @@ class _Recurrent(_DrawnLayer):
 
     def _members(self, name, state, N):
         """h and c as the core takes them, each an array or None."""
+        if state is None:
+            return None, None
         shapes = self._state_shapes(*self._lead(N))
         if len(shapes) == 2:
             return _arrays.state(name, state, self.dtype, shapes)
-        return None if state is None else _arrays.of_shape(name, state, self.dtype, shapes[0]), None
+        return _arrays.of_shape(name, state, self.dtype, shapes[0]), None
 
     def _initial_state(self, N):
         """h and c of N rows that start where no state is given; None is zero."""
@@ -162,8 +161,8 @@ class _Recurrent(_DrawnLayer):
             gradient += members[member][k].sum(axis=0, dtype=np.float64).astype(self.dtype)
 
     def _new_state(self, N):
-        arrays = [np.empty(shape, self.dtype) for shape in self._state_shapes(self._states, N)]
-        return arrays[0], arrays[1] if len(arrays) == 2 else None
+        h, *c = [np.empty((self._states, N, size), self.dtype) for size in self._sizes]
+        return h, c[0] if c else None
 
     def _state(self, h, c):
         return h if c is None else (h, c)
