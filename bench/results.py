@@ -20,6 +20,15 @@ FORMAT = 1
 NOISY = 1.15  # a median so much above the least sample is marked
 
 
+def write_whole(path: str | os.PathLike, text: str) -> None:
+    """Writes a file; a run that is killed leaves the last complete one."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(path.name + ".new")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(path)
+
+
 class Results:
     """Everything that was measured.
 
@@ -47,11 +56,7 @@ class Results:
         return cls(found)
 
     def write(self, path: str | os.PathLike) -> None:
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name(path.name + ".new")  # a run that is killed leaves the last complete file
-        beside.write_text(json.dumps(self.found, indent=1) + "\n", encoding="utf-8")
-        beside.replace(path)
+        write_whole(path, json.dumps(self.found, indent=1) + "\n")
 
     def put(self, record: dict) -> None:
         """Adds a row, in the place of an earlier measurement of the same."""

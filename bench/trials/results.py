@@ -17,6 +17,7 @@ import numpy as np
 import clstm
 
 from .. import machine
+from ..results import write_whole
 
 FORMAT = 1
 
@@ -64,14 +65,10 @@ class Results:
         }
 
     def write(self, path: str | os.PathLike) -> None:
-        """Writes the file; a run that is killed leaves the last complete one."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        """Writes the file, a trial on each line."""
         lines = ",\n  ".join(json.dumps(trial) for trial in self.trials)
         head = json.dumps({name: value for name, value in self.found.items() if name != "trials"}, indent=1)
-        beside = path.with_name(path.name + ".new")
-        beside.write_text(f'{head[:-2]},\n "trials": [\n  {lines}\n ]\n}}\n', encoding="utf-8")
-        beside.replace(path)
+        write_whole(path, f'{head[:-2]},\n "trials": [\n  {lines}\n ]\n}}\n')
 
     @property
     def trials(self) -> list[dict]:

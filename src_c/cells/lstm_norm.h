@@ -141,7 +141,7 @@ static void norm_forward_rows(const struct cell_forward *s, ptrdiff_t begin, ptr
     real *all_c = form.projects ? s->inner : s->h; /* where m will be */
     for (ptrdiff_t first = begin; first < end; first += SIDE_BY_SIDE) {
         const ptrdiff_t last = first + SIDE_BY_SIDE < end ? first + SIDE_BY_SIDE : end;
-        real scale[SIDE_BY_SIDE][SCALES];
+        real scale[SIDE_BY_SIDE][SCALES] = {0};
         struct moments of_c[SIDE_BY_SIDE];
         for (ptrdiff_t row = first; row < last; row++) {
             scale[row - first][SCALE_X] = normalise(s->z[row], gates, s->units, ld);
