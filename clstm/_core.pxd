@@ -1,4 +1,4 @@
-# Mirrors src_c/clstm.h, where every name is explained; nothing else stands here.
+# Mirrors src_c/clstm.h and src_c/clstm_training.h, where every name is explained; nothing else stands here.
 
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t, uint8_t, uint64_t
@@ -261,6 +261,11 @@ cdef extern from "clstm.h" nogil:
                                           ptrdiff_t features, const void *weights, clstm_sequence x, const void *dy,
                                           void *dscores, clstm_sequence dx)
 
+    clstm_status clstm_activate(const clstm_runtime *runtime, clstm_dtype dtype, clstm_activation function,
+                                ptrdiff_t n, const void *x, void *y)
+
+
+cdef extern from "clstm_training.h" nogil:
     clstm_status clstm_mse(const clstm_runtime *runtime, clstm_dtype dtype, const clstm_batch *batch,
                            ptrdiff_t features, const void *prediction, const void *target, double *loss,
                            void *gradient)
@@ -293,6 +298,3 @@ cdef extern from "clstm.h" nogil:
 
     clstm_status clstm_adam(const clstm_runtime *runtime, clstm_dtype dtype, ptrdiff_t n,
                             const clstm_adam_options *options, void *w, const void *g, void *m, void *v)
-
-    clstm_status clstm_activate(const clstm_runtime *runtime, clstm_dtype dtype, clstm_activation function,
-                                ptrdiff_t n, const void *x, void *y)

@@ -384,4 +384,5 @@ cdef clstm_gemm gemm_of(dict functions, str name) except NULL:
 include "_stack.pxi"
 include "_stream.pxi"
 include "_layers.pxi"
-include "_training.pxi"
+include "_losses.pxi"
+include "_optimizers.pxi"

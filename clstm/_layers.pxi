@@ -150,3 +150,23 @@ def attention_backward(weights, x, lengths, dy, dscores, dx):
         status = clstm_attention_backward(
             &runtime, dtype_of(kind), &batch, features, weights_, x_, dy_, dscores_, dx_)
     check(status)
+
+
+# Activations
+
+def activate(str name, array, isa=None):
+    """exp, sigmoid or tanh of an array by the kernels' own code, on the instruction set in use or the one named."""
+    cdef Kind kind = kind_of(array)
+    cdef clstm_runtime runtime = current()
+    cdef clstm_activation function = <clstm_activation><int>ACTIVATIONS.index(name)
+    if isa is not None:
+        runtime.isa = isa_of(isa)
+    found = empty_like(array, order="C")
+    cdef Py_ssize_t n = array.size
+    cdef const void *x = block(array, "array", kind, n)
+    cdef void *y = block(found, "y", kind, n, True)
+    cdef clstm_status status
+    with nogil:
+        status = clstm_activate(&runtime, dtype_of(kind), function, n, x, y)
+    check(status)
+    return found

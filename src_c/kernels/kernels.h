@@ -138,7 +138,7 @@ struct place {
     uint32_t stream, row, step;
 };
 
-/* Parameters of one update; all arrays have n elements. Formulas stand at clstm_sgd and clstm_adam in clstm.h. */
+/* Parameters of one update; all arrays have n elements. Formulas stand at clstm_sgd and clstm_adam in clstm_training.h. */
 struct sgd_update {
     ptrdiff_t n;
     real *w, *momentum_buffer; /* buffer NULL when momentum is 0 */

@@ -1,5 +1,6 @@
 /* Losses, norms, optimisers and activations through the public header, in exact-size buffers, against their
  * definitions in double. */
+#include "../clstm_training.h"
 #include "check.h"
 
 static double tolerance(clstm_dtype dtype) { return dtype == CLSTM_F32 ? 1e-5 : 1e-13; }

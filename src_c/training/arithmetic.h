@@ -1,9 +1,9 @@
 /* The kernels on plain arrays, in both precisions behind one table, so that losses.c and optimizers.c do without a
- * type. The instruction set is that of a checked runtime; formulas stand in clstm.h and kernels.h. */
+ * type. The instruction set is that of a checked runtime; formulas stand in clstm_training.h and kernels.h. */
 #ifndef CLSTM_ARITHMETIC_H
 #define CLSTM_ARITHMETIC_H
 
-#include "../clstm.h"
+#include "../clstm_training.h"
 
 struct arithmetic {
     ptrdiff_t size; /* bytes of one element */
