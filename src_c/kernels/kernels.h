@@ -143,7 +143,7 @@ struct sgd_update {
     ptrdiff_t n;
     real *w, *momentum_buffer; /* buffer NULL when momentum is 0 */
     const real *g;
-    real learning_rate, momentum, weight_decay;
+    real learning_rate, momentum, rest, weight_decay; /* rest is 1 - dampening */
     int nesterov, first;
 };
 /* Adam with everything that depends on the step alone worked out in double: `l2` is weight_decay or 0, `decay` the

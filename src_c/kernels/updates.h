@@ -32,12 +32,12 @@ static void scale_kernel(ptrdiff_t n, real *x, real factor) {
 /* The flags are constants at each call, so that the loop has no branch. */
 CLSTM_INLINE void sgd_loop(const struct sgd_update *s, const int first, const int nesterov) {
     const ptrdiff_t n = s->n;
-    const real learning_rate = s->learning_rate, momentum = s->momentum, weight_decay = s->weight_decay;
+    const real learning_rate = s->learning_rate, momentum = s->momentum, rest = s->rest, weight_decay = s->weight_decay;
     const real *restrict gradient = s->g;
     real *restrict w = s->w, *restrict m = s->momentum_buffer;
     for (ptrdiff_t i = 0; i < n; i++) {
         const real g = gradient[i] + weight_decay * w[i];
-        m[i] = first ? g : momentum * m[i] + g;
+        m[i] = first ? g : momentum * m[i] + rest * g;
         w[i] -= learning_rate * (nesterov ? g + momentum * m[i] : m[i]);
     }
 }

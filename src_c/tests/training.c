@@ -1,4 +1,4 @@
-/* Losses, norms, optimisers and activations through the public header, in exact-size buffers, against their
+/* Losses, norms and activations through the public header, in exact-size buffers, against their
  * definitions in double. */
 #include "../clstm_training.h"
 #include "check.h"
@@ -129,76 +129,6 @@ static void check_norm_and_scale(clstm_dtype dtype, ptrdiff_t n, const clstm_run
     CHECK(distance(dtype, y, x, n) < tolerance(dtype), "scale");
 }
 
-static void sgd_expected(clstm_dtype dtype, ptrdiff_t n, const clstm_sgd_options *o, double *w, const void *g,
-                         double *m) {
-    for (ptrdiff_t i = 0; i < n; i++) {
-        const double d = get(dtype, g, i) + o->weight_decay * w[i];
-        m[i] = o->step == 1 ? d : o->momentum * m[i] + d;
-        w[i] -= o->learning_rate * (o->nesterov ? d + o->momentum * m[i] : m[i]);
-    }
-}
-
-static void adam_expected(clstm_dtype dtype, ptrdiff_t n, const clstm_adam_options *o, double *w, const void *g,
-                          double *m, double *v) {
-    const double unbias1 = 1 - pow(o->beta1, (double)o->step), unbias2 = 1 - pow(o->beta2, (double)o->step);
-    for (ptrdiff_t i = 0; i < n; i++) {
-        double d = get(dtype, g, i);
-        if (o->decoupled) w[i] -= o->learning_rate * o->weight_decay * w[i];
-        else d += o->weight_decay * w[i];
-        m[i] = o->beta1 * m[i] + (1 - o->beta1) * d;
-        v[i] = o->beta2 * v[i] + (1 - o->beta2) * d * d;
-        w[i] -= o->learning_rate / unbias1 * m[i] / (sqrt(v[i]) / sqrt(unbias2) + o->epsilon);
-    }
-}
-
-static double *in_double(clstm_dtype dtype, const void *data, ptrdiff_t n) {
-    double *copy = buffer((size_t)n * sizeof *copy);
-    for (ptrdiff_t i = 0; i < n; i++) copy[i] = get(dtype, data, i);
-    return copy;
-}
-
-static void compare_weights(clstm_dtype dtype, const void *w, const double *expected, ptrdiff_t n, const char *name) {
-    double worst = 0;
-    for (ptrdiff_t i = 0; i < n; i++) worst = fmax(worst, fabs(get(dtype, w, i) - expected[i]));
-    CHECK(worst < tolerance(dtype) && !isnan(get(dtype, w, n - 1)), "%s is off by %g", name, worst);
-}
-
-static void check_sgd(clstm_dtype dtype, ptrdiff_t n, const clstm_runtime *one, const clstm_runtime *two, int variant) {
-    clstm_sgd_options options = {0.1, variant & 1 ? 0.9 : 0, variant & 2 ? 0.01 : 0, variant == 5, 1};
-    void *w1 = random_buffer(dtype, n, 1), *w2 = copy_of(dtype, w1, n);
-    const int with_buffer = options.momentum != 0;
-    void *m1 = with_buffer ? constant_buffer(dtype, n, NAN) : NULL;
-    void *m2 = with_buffer ? constant_buffer(dtype, n, NAN) : NULL;
-    double *w = in_double(dtype, w1, n), *m = constant_buffer(CLSTM_F64, n, 0);
-    for (options.step = 1; options.step <= 3; options.step++) {
-        const void *g = random_buffer(dtype, n, 1);
-        CHECK(clstm_sgd(one, dtype, n, &options, w1, g, m1) == CLSTM_OK, "sgd");
-        CHECK(clstm_sgd(two, dtype, n, &options, w2, g, m2) == CLSTM_OK, "sgd");
-        sgd_expected(dtype, n, &options, w, g, m);
-        compare_weights(dtype, w1, w, n, "sgd");
-    }
-    bits_equal(dtype, w1, w2, n, "sgd");
-}
-
-static void check_adam(clstm_dtype dtype, ptrdiff_t n, const clstm_runtime *one, const clstm_runtime *two,
-                       int variant) {
-    clstm_adam_options options = {0.01, 0.9, 0.999, 1e-8, variant & 1 ? 0.01 : 0, variant >> 1, 1};
-    void *w1 = random_buffer(dtype, n, 1), *w2 = copy_of(dtype, w1, n);
-    void *m1 = constant_buffer(dtype, n, 0), *m2 = constant_buffer(dtype, n, 0);
-    void *v1 = constant_buffer(dtype, n, 0), *v2 = constant_buffer(dtype, n, 0);
-    double *w = in_double(dtype, w1, n), *m = constant_buffer(CLSTM_F64, n, 0), *v = constant_buffer(CLSTM_F64, n, 0);
-    for (options.step = 1; options.step <= 3; options.step++) {
-        const void *g = random_buffer(dtype, n, 1);
-        CHECK(clstm_adam(one, dtype, n, &options, w1, g, m1, v1) == CLSTM_OK, "adam");
-        CHECK(clstm_adam(two, dtype, n, &options, w2, g, m2, v2) == CLSTM_OK, "adam");
-        adam_expected(dtype, n, &options, w, g, m, v);
-        compare_weights(dtype, w1, w, n, "adam");
-        compare_weights(dtype, m1, m, n, "adam's m");
-        compare_weights(dtype, v1, v, n, "adam's v");
-    }
-    bits_equal(dtype, w1, w2, n, "adam");
-}
-
 /* ---- activations */
 
 static double exact(int function, double x) {
@@ -238,10 +168,8 @@ static void check_statuses(void) {
     const clstm_dtype f32 = CLSTM_F32, bad = (clstm_dtype)3;
     const ptrdiff_t lengths[] = {1, 3};
     const clstm_batch batch = {.N = 2, .T = 2}, empty = {.N = 0, .T = 1}, longer = {.N = 2, .T = 2, .lengths = lengths};
-    const clstm_sgd_options sgd = {0.1, 0, 0, 0, 1};
-    const clstm_adam_options adam = {0.1, 0.9, 0.99, 1e-8, 0, 0, 1};
     const int64_t target[4] = {0};
-    float x[4] = {0}, g[4] = {0}, m[4] = {0}, v[4] = {0};
+    float x[4] = {0};
     double number;
     CHECK(clstm_mse(&runtime, f32, &empty, 1, x, x, &number, NULL) == CLSTM_BAD_SIZE, "N");
     CHECK(clstm_mse(&runtime, f32, &batch, 0, x, x, &number, NULL) == CLSTM_BAD_SIZE, "features");
@@ -251,8 +179,6 @@ static void check_statuses(void) {
     CHECK(clstm_cross_entropy(&runtime, f32, &longer, 1, x, target, &number, NULL) == CLSTM_BAD_LENGTH, "length");
     CHECK(clstm_global_norm(&runtime, f32, -1, x, &number) == CLSTM_BAD_SIZE, "n");
     CHECK(clstm_scale(&runtime, bad, 4, x, 1) == CLSTM_BAD_OPTION, "dtype");
-    CHECK(clstm_sgd(&runtime, f32, -1, &sgd, x, g, NULL) == CLSTM_BAD_SIZE, "n");
-    CHECK(clstm_adam(&runtime, f32, -1, &adam, x, g, m, v) == CLSTM_BAD_SIZE, "n");
     CHECK(clstm_activate(&runtime, f32, CLSTM_USUAL, 4, x, x) == CLSTM_BAD_OPTION, "function");
     CHECK(clstm_activate(&runtime, f32, CLSTM_TANH, -1, x, x) == CLSTM_BAD_SIZE, "n");
     runtime.isa = CLSTM_ISA_COUNT;
@@ -274,8 +200,6 @@ static void check_isa(clstm_isa isa, clstm_dtype dtype) {
     }
     for (int i = 0; i < 3; i++) {
         check_norm_and_scale(dtype, lengths[i], &one, &two);
-        for (int variant = 0; variant < 6; variant++) check_sgd(dtype, lengths[i], &one, &two, variant);
-        for (int variant = 0; variant < 4; variant++) check_adam(dtype, lengths[i], &one, &two, variant);
         check_activations(dtype, lengths[i], &one, &two);
         buffers_free();
     }

@@ -16,7 +16,13 @@ struct arithmetic {
     double (*sum_of_squares)(clstm_isa isa, ptrdiff_t n, const void *x);
     void (*scale)(clstm_isa isa, ptrdiff_t n, void *x, double factor);
     void (*sgd)(clstm_isa isa, ptrdiff_t n, const clstm_sgd_options *, void *w, const void *g, void *momentum_buffer);
-    void (*adam)(clstm_isa isa, ptrdiff_t n, const clstm_adam_options *, void *w, const void *g, void *m, void *v);
+    void (*adam)(clstm_isa isa, ptrdiff_t n, const clstm_adam_options *, void *w, const void *g, void *m, void *v,
+                 void *largest);
+    void (*rmsprop)(ptrdiff_t n, const clstm_rmsprop_options *, void *w, const void *g, void *v, void *m,
+                    void *velocity);
+    void (*adagrad)(ptrdiff_t n, const clstm_adagrad_options *, void *w, const void *g, void *sum);
+    void (*asgd)(ptrdiff_t n, const clstm_asgd_options *, void *w, const void *g, void *average);
+    void (*clip)(ptrdiff_t n, void *x, double limit);
     void (*activate)(clstm_isa isa, clstm_activation function, ptrdiff_t n, const void *x, void *y);
 };
 
