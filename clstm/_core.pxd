@@ -276,10 +276,14 @@ cdef extern from "clstm_training.h" nogil:
     clstm_status clstm_global_norm(const clstm_runtime *runtime, clstm_dtype dtype, ptrdiff_t n, const void *x,
                                    double *norm)
     clstm_status clstm_scale(const clstm_runtime *runtime, clstm_dtype dtype, ptrdiff_t n, void *x, double factor)
+    clstm_status clstm_clip(const clstm_runtime *runtime, clstm_dtype dtype, ptrdiff_t n, void *x, double limit)
+    clstm_status clstm_clip_norms(const clstm_runtime *runtime, clstm_dtype dtype, ptrdiff_t parts,
+                                  const ptrdiff_t *stops, void *x, double limit)
 
     ctypedef struct clstm_sgd_options:
         double learning_rate
         double momentum
+        double dampening
         double weight_decay
         int nesterov
         int64_t step
@@ -297,4 +301,37 @@ cdef extern from "clstm_training.h" nogil:
         int64_t step
 
     clstm_status clstm_adam(const clstm_runtime *runtime, clstm_dtype dtype, ptrdiff_t n,
-                            const clstm_adam_options *options, void *w, const void *g, void *m, void *v)
+                            const clstm_adam_options *options, void *w, const void *g, void *m, void *v,
+                            void *largest)
+
+    ctypedef struct clstm_rmsprop_options:
+        double learning_rate
+        double alpha
+        double epsilon
+        double momentum
+        double weight_decay
+
+    clstm_status clstm_rmsprop(const clstm_runtime *runtime, clstm_dtype dtype, ptrdiff_t n,
+                               const clstm_rmsprop_options *options, void *w, const void *g, void *v, void *m,
+                               void *velocity)
+
+    ctypedef struct clstm_adagrad_options:
+        double learning_rate
+        double learning_rate_decay
+        double epsilon
+        double weight_decay
+        int64_t step
+
+    clstm_status clstm_adagrad(const clstm_runtime *runtime, clstm_dtype dtype, ptrdiff_t n,
+                               const clstm_adagrad_options *options, void *w, const void *g, void *sum)
+
+    ctypedef struct clstm_asgd_options:
+        double learning_rate
+        double lambd
+        double alpha
+        double t0
+        double weight_decay
+        int64_t step
+
+    clstm_status clstm_asgd(const clstm_runtime *runtime, clstm_dtype dtype, ptrdiff_t n,
+                            const clstm_asgd_options *options, void *w, const void *g, void *average)

@@ -125,6 +125,8 @@ def cross_entropy(
 ) -> tuple[float, _Real | None]: ...
 def global_norm(flat: _Real) -> float: ...
 def scale(flat: _Real, factor: float) -> None: ...
+def clip(flat: _Real, limit: float) -> None: ...
+def clip_norms(flat: _Real, stops: NDArray[np.intp], limit: float) -> None: ...
 def sgd_update(
     weights: _Real,
     gradient: _Real,
@@ -132,6 +134,7 @@ def sgd_update(
     *,
     learning_rate: float,
     momentum: float = 0.0,
+    dampening: float = 0.0,
     weight_decay: float = 0.0,
     nesterov: bool = False,
     step: int = 1,
@@ -141,6 +144,7 @@ def adam_update(
     gradient: _Real,
     mean: _Real,
     square: _Real,
+    largest: _Real | None = None,
     *,
     learning_rate: float,
     beta1: float = 0.9,
@@ -148,6 +152,42 @@ def adam_update(
     epsilon: float = 1e-8,
     weight_decay: float = 0.0,
     decoupled: bool = False,
+    step: int = 1,
+) -> None: ...
+def rmsprop_update(
+    weights: _Real,
+    gradient: _Real,
+    square: _Real,
+    mean: _Real | None = None,
+    velocity: _Real | None = None,
+    *,
+    learning_rate: float,
+    alpha: float = 0.99,
+    epsilon: float = 1e-8,
+    momentum: float = 0.0,
+    weight_decay: float = 0.0,
+) -> None: ...
+def adagrad_update(
+    weights: _Real,
+    gradient: _Real,
+    total: _Real,
+    *,
+    learning_rate: float,
+    learning_rate_decay: float = 0.0,
+    epsilon: float = 1e-10,
+    weight_decay: float = 0.0,
+    step: int = 1,
+) -> None: ...
+def asgd_update(
+    weights: _Real,
+    gradient: _Real,
+    average: _Real | None = None,
+    *,
+    learning_rate: float,
+    lambd: float = 0.0,
+    alpha: float = 0.75,
+    t0: float = 0.0,
+    weight_decay: float = 0.0,
     step: int = 1,
 ) -> None: ...
 def activate(name: str, array: _Real, isa: str | None = None) -> _Real: ...
