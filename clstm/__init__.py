@@ -22,7 +22,7 @@ from .lstm import LSTM
 from .model_file import load
 from .network import Network
 from .noise import Noise
-from .optimizers import SGD, Adam, AdamW
+from .optimizers import ASGD, NTASGD, SGD, Adagrad, Adam, AdamW, RMSprop
 from .pool import Pool
 from .rnn import RNN
 from .stream import Stream
@@ -32,10 +32,13 @@ from .trainer import Trainer
 __version__ = "0.1.0"
 
 __all__ = [
+    "ASGD",
     "GRU",
     "LSTM",
+    "NTASGD",
     "RNN",
     "SGD",
+    "Adagrad",
     "Adam",
     "AdamW",
     "AttentionPool",
@@ -49,6 +52,7 @@ __all__ = [
     "Network",
     "Noise",
     "Pool",
+    "RMSprop",
     "RNNCell",
     "Stream",
     "Tape",

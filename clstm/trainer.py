@@ -145,7 +145,7 @@ class Trainer:
     @optimizer.setter
     def optimizer(self, optimizer: str | Optimizer) -> None:
         self._optimizer = optimizers.make(optimizer)
-        self.optimizer_state = optimizers.OptimizerState()
+        self.optimizer_state = self._optimizer.state_for(self.net._shapes)
 
     def __repr__(self):
         given = "".join(f", {name}={value}" for name in ("bptt", "memory") if (value := getattr(self, name)))
@@ -343,7 +343,7 @@ class Trainer:
             factor = self.clip_norm / (norm + 1e-6)
             if factor < 1:
                 _core.scale(self._gradient, factor)
-        if self.optimizer.is_ordinary():
+        if self.optimizer.is_ordinary(self.optimizer_state.rate):
             self.optimizer.update(self.net.flat_parameters, self._gradient, self.optimizer_state)
         else:
             self._update_carefully()

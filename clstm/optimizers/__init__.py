@@ -7,14 +7,33 @@ go back to the state before a step that failed. The formulas stand in the C head
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from .. import _arrays
+from .adagrad import Adagrad
 from .adam import Adam, AdamW
-from .base import LARGEST_NORM, Number, Optimizer, OptimizerState, positive
+from .averaged import ASGD, NTASGD
+from .base import LARGEST_NORM, Optimizer, OptimizerState
+from .clipping import Clipping, clip_each_norm, clip_norm, clip_value
+from .groups import Group
+from .hyperparameters import Flag, Number, positive
+from .rmsprop import RMSprop
 from .sgd import SGD
 
-NAMED = {"sgd": SGD, "adam": Adam, "adamw": AdamW}
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+NAMED: dict[str, Callable[..., Optimizer]] = {
+    "sgd": SGD,
+    "rmsprop": RMSprop,
+    "adagrad": Adagrad,
+    "adam": Adam,
+    "adamw": AdamW,
+    "amsgrad": partial(Adam, amsgrad=True),
+    "asgd": ASGD,
+    "ntasgd": NTASGD,
+}
 
 
 def make(optimizer: Any, learning_rate: Any = None) -> Optimizer:
@@ -29,4 +48,54 @@ def make(optimizer: Any, learning_rate: Any = None) -> Optimizer:
     return named() if learning_rate is None else named(learning_rate)
 
 
-__all__ = ["LARGEST_NORM", "SGD", "Adam", "AdamW", "Number", "Optimizer", "OptimizerState", "make", "positive"]
+def from_config(name: str, config: dict[str, Any]) -> Optimizer:
+    """The optimiser with this name and configuration.
+
+    Parameters
+    ----------
+    name : str
+        Its attribute `name`.
+    config : dict
+        What its `config` returned, perhaps by way of JSON.
+
+    Raises
+    ------
+    TypeError, ValueError
+        No optimiser has this name, or it has not these arguments.
+
+    Examples
+    --------
+    >>> import clstm
+    >>> adam = clstm.Adam(0.01, groups=[clstm.optimizers.Group("0.*", rate=0.1)])
+    >>> clstm.optimizers.from_config(adam.name, adam.config()).groups
+    (Group('0.*', rate=0.1),)
+    """
+    named = NAMED[_arrays.choice("name", name, tuple(NAMED))]
+    if not isinstance(config, dict):
+        raise _arrays.wrong(TypeError, "config", "a dict", _arrays.kind(config))
+    _arrays.same_names("config", config, named().config())
+    return named(**{**config, "groups": [Group(**group) for group in config["groups"]]})
+
+
+__all__ = [
+    "ASGD",
+    "LARGEST_NORM",
+    "NTASGD",
+    "SGD",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Clipping",
+    "Flag",
+    "Group",
+    "Number",
+    "Optimizer",
+    "OptimizerState",
+    "RMSprop",
+    "clip_each_norm",
+    "clip_norm",
+    "clip_value",
+    "from_config",
+    "make",
+    "positive",
+]

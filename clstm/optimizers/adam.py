@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from .. import _core
-from .base import Optimizer, fraction, not_negative, ordinary, positive
+from .base import CoreOptimizer
+from .hyperparameters import Flag, fraction, positive
 
 if TYPE_CHECKING:
-    import numpy as np
+    from collections.abc import Iterable
 
-    from .base import OptimizerState
+    from .groups import Group
 
 
-class Adam(Optimizer):
+class Adam(CoreOptimizer):
     """Adam (Kingma and Ba 2015): steps scaled by running means of the gradient and of its square.
 
     Parameters
@@ -26,6 +27,11 @@ class Adam(Optimizer):
         Added to the root of the mean square; above 0.
     weight_decay : float
         Times each parameter it is added to the gradient (an L2 penalty); at least 0.
+    amsgrad : bool
+        Whether steps are scaled by the largest mean square so far, so that they never grow (AMSGrad; Reddi, Kale and
+        Kumar 2018).
+    decay_biases, groups
+        As in `SGD`.
 
     Examples
     --------
@@ -34,13 +40,14 @@ class Adam(Optimizer):
     Adam(learning_rate=0.01, beta1=0.9, beta2=0.999, epsilon=1e-08, weight_decay=0.0)
     """
 
+    name = "adam"
     hyperparameters = ("learning_rate", "beta1", "beta2", "epsilon", "weight_decay")
+    options: ClassVar[dict[str, Any]] = {"amsgrad": False, **CoreOptimizer.options}
     decoupled = False
-    learning_rate = not_negative()
     beta1 = fraction()
     beta2 = fraction()
     epsilon = positive()
-    weight_decay = not_negative()
+    amsgrad = Flag()
 
     def __init__(
         self,
@@ -50,34 +57,38 @@ class Adam(Optimizer):
         beta2: float = 0.999,
         epsilon: float = 1e-8,
         weight_decay: float = 0.0,
+        amsgrad: bool = False,
+        decay_biases: bool = True,
+        groups: Iterable[Group] = (),
     ) -> None:
-        self.learning_rate = learning_rate
+        super().__init__(learning_rate, weight_decay, decay_biases, groups)
         self.beta1 = beta1
         self.beta2 = beta2
         self.epsilon = epsilon
-        self.weight_decay = weight_decay
+        self.amsgrad = amsgrad
 
-    def update(self, weights: np.ndarray, gradient: np.ndarray, state: OptimizerState) -> None:
-        """One step, see `Optimizer.update`."""
+    def _buffers(self, weights, state):
+        largest = state.buffer("largest", weights) if self.amsgrad else None
+        return state.buffer("mean", weights), state.buffer("square", weights), largest
+
+    def _step(self, weights, gradient, buffers, rate, decay, state):
         _core.adam_update(
             weights,
             gradient,
-            state.buffer("mean", weights),
-            state.buffer("square", weights),
-            learning_rate=self.learning_rate * state.rate,
+            *buffers,
+            learning_rate=rate,
             beta1=self.beta1,
             beta2=self.beta2,
             epsilon=self.epsilon,
-            weight_decay=self.weight_decay,
+            weight_decay=self.weight_decay * decay,
             decoupled=self.decoupled,
             step=state.step + 1,
         )
-        state.step += 1
 
-    def is_ordinary(self) -> bool:
+    def is_ordinary(self, rate: float = 1.0) -> bool:
         """See `Optimizer.is_ordinary`."""
         return (
-            ordinary(self.learning_rate, self.weight_decay)
+            self._is_moderate(rate, self.weight_decay)
             and self.epsilon >= 1e-12
             and self.beta1**2 <= 0.99 * self.beta2  # so that the root of the mean square bounds the mean
             and self.beta2 <= 1 - 1e-8
@@ -93,6 +104,8 @@ class AdamW(Adam):
         As in `Adam`.
     weight_decay : float
         Times `learning_rate` it is the share that each parameter loses in a step; at least 0.
+    amsgrad, decay_biases, groups
+        As in `Adam`.
 
     Examples
     --------
@@ -101,6 +114,7 @@ class AdamW(Adam):
     0.01
     """
 
+    name = "adamw"
     decoupled = True
 
     def __init__(
@@ -111,5 +125,17 @@ class AdamW(Adam):
         beta2: float = 0.999,
         epsilon: float = 1e-8,
         weight_decay: float = 0.01,
+        amsgrad: bool = False,
+        decay_biases: bool = True,
+        groups: Iterable[Group] = (),
     ) -> None:
-        super().__init__(learning_rate, beta1=beta1, beta2=beta2, epsilon=epsilon, weight_decay=weight_decay)
+        super().__init__(
+            learning_rate,
+            beta1=beta1,
+            beta2=beta2,
+            epsilon=epsilon,
+            weight_decay=weight_decay,
+            amsgrad=amsgrad,
+            decay_biases=decay_biases,
+            groups=groups,
+        )

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from .. import _arrays, _core
-from .base import Optimizer, fraction, not_negative, ordinary
+from .base import CoreOptimizer
+from .hyperparameters import Flag, fraction
 
 if TYPE_CHECKING:
-    import numpy as np
+    from collections.abc import Iterable
 
-    from .base import OptimizerState
+    from .groups import Group
 
 
-class SGD(Optimizer):
+class SGD(CoreOptimizer):
     """Stochastic gradient descent, with momentum or Nesterov's look-ahead.
 
     Parameters
@@ -23,9 +24,15 @@ class SGD(Optimizer):
     momentum : float
         The share of the last step that goes into this one; at least 0 and below 1.
     nesterov : bool
-        Whether each step is taken from where the momentum alone would lead; needs a momentum.
+        Whether each step is taken from where the momentum alone would lead; needs a momentum, and no dampening.
     weight_decay : float
         Times each parameter it is added to the gradient (an L2 penalty); at least 0.
+    dampening : float
+        The share of each gradient, but for the first, that the momentum leaves out; at least 0 and below 1.
+    decay_biases : bool
+        Whether parameters with one axis (biases, gains) are decayed too.
+    groups : sequence of Group
+        Parameters with factors of their own for learning rate and weight decay.
 
     Examples
     --------
@@ -36,10 +43,12 @@ class SGD(Optimizer):
     SGD(learning_rate=0.05, momentum=0.9, nesterov=False, weight_decay=0.0)
     """
 
+    name = "sgd"
     hyperparameters = ("learning_rate", "momentum", "nesterov", "weight_decay")
-    learning_rate = not_negative()
+    options: ClassVar[dict[str, Any]] = {"dampening": 0.0, **CoreOptimizer.options}
     momentum = fraction()
-    weight_decay = not_negative()
+    dampening = fraction()
+    nesterov = Flag()
 
     def __init__(
         self,
@@ -48,28 +57,35 @@ class SGD(Optimizer):
         momentum: float = 0.0,
         nesterov: bool = False,
         weight_decay: float = 0.0,
+        dampening: float = 0.0,
+        decay_biases: bool = True,
+        groups: Iterable[Group] = (),
     ) -> None:
-        self.learning_rate = learning_rate
+        super().__init__(learning_rate, weight_decay, decay_biases, groups)
         self.momentum = momentum
-        self.nesterov = _arrays.flag("nesterov", nesterov)
-        self.weight_decay = weight_decay
+        self.nesterov = nesterov
+        self.dampening = dampening
         if self.nesterov and self.momentum == 0:
             raise _arrays.wrong(ValueError, "momentum", "more than 0 for nesterov", momentum)
+        if self.nesterov and self.dampening != 0:
+            raise _arrays.wrong(ValueError, "dampening", "0 for nesterov", dampening)
 
-    def update(self, weights: np.ndarray, gradient: np.ndarray, state: OptimizerState) -> None:
-        """One step, see `Optimizer.update`."""
+    def _buffers(self, weights, state):
+        return (state.buffer("velocity", weights) if self.momentum else None,)
+
+    def _step(self, weights, gradient, buffers, rate, decay, state):
         _core.sgd_update(
             weights,
             gradient,
-            state.buffer("velocity", weights) if self.momentum else None,
-            learning_rate=self.learning_rate * state.rate,
+            *buffers,
+            learning_rate=rate,
             momentum=self.momentum,
-            weight_decay=self.weight_decay,
+            dampening=self.dampening,
+            weight_decay=self.weight_decay * decay,
             nesterov=self.nesterov,
             step=state.step + 1,
         )
-        state.step += 1
 
-    def is_ordinary(self) -> bool:
+    def is_ordinary(self, rate: float = 1.0) -> bool:
         """See `Optimizer.is_ordinary`."""
-        return ordinary(self.learning_rate, self.weight_decay) and self.momentum <= 0.9999
+        return self._is_moderate(rate, self.weight_decay) and self.momentum <= 0.9999
