@@ -8,7 +8,7 @@
 Arrays are batch-first, (N, T, F): sequences, steps, features.
 """
 
-from . import init
+from . import init, schedules
 from .attention_pool import AttentionPool
 from .cells import GRUCell, LSTMCell, RNNCell
 from .config import get_num_threads, set_backend, set_num_threads, show_config
@@ -61,6 +61,7 @@ __all__ = [
     "get_num_threads",
     "init",
     "load",
+    "schedules",
     "set_backend",
     "set_num_threads",
     "show_config",

@@ -237,9 +237,10 @@ class Trainer:
         with bar_of(epochs * steps, progress) as bar:
             for _ in range(epochs):
                 started = perf_counter()
-                logs = self._run_epoch(data, batch_size, shuffle, bar)
+                logs = self._run_averaged_epoch(data, batch_size, shuffle, bar)
                 if held_out is not None:
                     logs["val_loss"] = self._loss_of(held_out, batch_size)
+                    self.optimizer.validated(logs["val_loss"], self.optimizer_state)
                 logs["seconds"] = perf_counter() - started
                 self._record(logs)
                 if self._call(callbacks, logs):
@@ -276,6 +277,15 @@ class Trainer:
         prediction, _, tape = self._forward(x, None, lengths, self._seed())
         y = self.loss.checked(y, prediction.shape, mask, "y")
         return self._update(Data(x, y, lengths, mask), prediction, tape)[0]
+
+    def _run_averaged_epoch(self, data, batch_size, shuffle, bar):
+        """One pass over the data, after which the network has the average, if the optimiser makes one."""
+        weights = self.net.flat_parameters
+        self.optimizer.begin(weights, self.optimizer_state)
+        try:
+            return self._run_epoch(data, batch_size, shuffle, bar)
+        finally:
+            self.optimizer.end(weights, self.optimizer_state)
 
     def _run_epoch(self, data, batch_size, shuffle, bar):
         """One pass over the data; returns what it adds to the history, but for the seconds."""

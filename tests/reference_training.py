@@ -186,7 +186,7 @@ def clip_by_global_norm(grads, max_norm):
     return {name: gradient * factor for name, gradient in grads.items()}, norm
 
 
-def sgd_step(params, grads, state, *, lr, momentum=0.0, nesterov=False, weight_decay=0.0):
+def sgd_step(params, grads, state, *, lr, momentum=0.0, dampening=0.0, nesterov=False, weight_decay=0.0):
     """Stochastic gradient descent with momentum, as PyTorch defines it.
 
     Parameters
@@ -194,7 +194,7 @@ def sgd_step(params, grads, state, *, lr, momentum=0.0, nesterov=False, weight_d
     params, grads : dict of ndarray
     state : dict
         ``{}`` before the first step, then what the step before returned.
-    lr, momentum, weight_decay : float
+    lr, momentum, dampening, weight_decay : float
         The decay is an L2 penalty: it is added to the gradient.
     nesterov : bool
 
@@ -206,8 +206,8 @@ def sgd_step(params, grads, state, *, lr, momentum=0.0, nesterov=False, weight_d
     for name, p in params.items():
         # gradient of loss + weight_decay / 2 |p|^2
         g = grads[name] + weight_decay * p
-        # v = momentum v + g, starting at zero: the first v is g
-        v = momentum * state["velocity"][name] + g if state else g
+        # v = momentum v + (1 - dampening) g; the first v is g
+        v = momentum * state["velocity"][name] + (1 - dampening) * g if state else g
         velocity[name] = v
         # Nesterov looks one momentum step ahead
         update = g + momentum * v if nesterov else v
@@ -225,6 +225,7 @@ def adam_step(
     eps=1e-8,
     weight_decay=0.0,
     decoupled=False,
+    amsgrad=False,
 ):
     """Adam (Kingma and Ba 2015), or with `decoupled` AdamW (Loshchilov and Hutter 2019).
 
@@ -239,6 +240,8 @@ def adam_step(
     lr, betas, eps, weight_decay : float
         The decay is an L2 penalty in Adam; in AdamW it shrinks the parameters directly.
     decoupled : bool
+    amsgrad : bool
+        The largest second moment so far is used (Reddi, Kale and Kumar 2018).
 
     Returns
     -------
@@ -246,7 +249,7 @@ def adam_step(
     """
     beta1, beta2 = betas
     step = state["step"] + 1 if state else 1
-    new_params, first, second = {}, {}, {}
+    new_params, first, second, largest = {}, {}, {}, {}
     for name, p in params.items():
         g = grads[name]
         if decoupled:
@@ -257,8 +260,100 @@ def adam_step(
         m = beta1 * (state["first"][name] if state else 0) + (1 - beta1) * g
         v = beta2 * (state["second"][name] if state else 0) + (1 - beta2) * g**2
         first[name], second[name] = m, v
+        if amsgrad:
+            v = largest[name] = np.maximum(v, state["largest"][name]) if state else v
         # after k steps the averages hold a share 1 - beta^k of all weights
         m_hat = m / (1 - beta1**step)
         v_hat = v / (1 - beta2**step)
         new_params[name] = p - lr * m_hat / (np.sqrt(v_hat) + eps)
-    return new_params, {"step": step, "first": first, "second": second}
+    return new_params, {"step": step, "first": first, "second": second, "largest": largest}
+
+
+def rmsprop_step(
+    params,
+    grads,
+    state,
+    *,
+    lr=0.01,
+    alpha=0.99,
+    eps=1e-8,
+    weight_decay=0.0,
+    momentum=0.0,
+    centered=False,
+):
+    """RMSprop (Tieleman and Hinton 2012), or with `centered` that of Graves 2013, as PyTorch defines them.
+
+    Parameters
+    ----------
+    params, grads : dict of ndarray
+    state : dict
+        ``{}`` before the first step, then what the step before returned.
+    lr, alpha, eps, weight_decay, momentum : float
+    centered : bool
+
+    Returns
+    -------
+    params, state : dict
+    """
+    zero = dict.fromkeys(params, 0)
+    state = state or {"square": zero, "mean": zero, "velocity": zero}
+    new_params, square, mean, velocity = {}, {}, {}, {}
+    for name, p in params.items():
+        g = grads[name] + weight_decay * p
+        # running means of g^2 and of g; their difference is a variance
+        square[name] = alpha * state["square"][name] + (1 - alpha) * g**2
+        mean[name] = alpha * state["mean"][name] + (1 - alpha) * g
+        v = np.maximum(square[name] - mean[name] ** 2, 0) if centered else square[name]
+        velocity[name] = momentum * state["velocity"][name] + g / (np.sqrt(v) + eps)
+        new_params[name] = p - lr * velocity[name]
+    return new_params, {"square": square, "mean": mean, "velocity": velocity}
+
+
+def adagrad_step(params, grads, state, *, lr=0.01, lr_decay=0.0, weight_decay=0.0, initial=0.0, eps=1e-10):
+    """Adagrad (Duchi, Hazan and Singer 2011), as PyTorch defines it.
+
+    Parameters
+    ----------
+    params, grads : dict of ndarray
+    state : dict
+        ``{}`` before the first step, then what the step before returned.
+    lr, lr_decay, weight_decay, initial, eps : float
+        `initial` is where the sums of squares begin.
+
+    Returns
+    -------
+    params, state : dict
+    """
+    step = state["step"] + 1 if state else 1
+    new_params, total = {}, {}
+    for name, p in params.items():
+        g = grads[name] + weight_decay * p
+        total[name] = (state["total"][name] if state else initial) + g**2
+        new_params[name] = p - lr / (1 + (step - 1) * lr_decay) * g / (np.sqrt(total[name]) + eps)
+    return new_params, {"step": step, "total": total}
+
+
+def asgd_step(params, grads, state, *, lr=0.01, lambd=1e-4, alpha=0.75, t0=1e6, weight_decay=0.0):
+    """Averaged stochastic gradient descent (Polyak and Juditsky 1992), as PyTorch defines it.
+
+    Parameters
+    ----------
+    params, grads : dict of ndarray
+    state : dict
+        ``{}`` before the first step, then what the step before returned.
+    lr, lambd, alpha, t0, weight_decay : float
+
+    Returns
+    -------
+    params, state : dict
+        ``state["average"]`` has the averages.
+    """
+    done = state["step"] if state else 0
+    rate = lr / (1 + lambd * lr * done) ** alpha
+    new_params, average = {}, {}
+    for name, p in params.items():
+        g = grads[name] + weight_decay * p
+        w = new_params[name] = p * (1 - lambd * rate) - rate * g
+        before = state["average"][name] if state else 0
+        average[name] = before + (w - before) / max(1, done - t0)
+    return new_params, {"step": done + 1, "average": average}
