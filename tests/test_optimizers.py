@@ -1,6 +1,7 @@
 """Optimisers, norm and scaling: against the NumPy reference, and by hand."""
 
 import copy
+import json
 import pickle
 
 import numpy as np
@@ -9,7 +10,22 @@ import reference_training
 
 import clstm
 from clstm import _core
-from clstm.optimizers import LARGEST_NORM, SGD, Adam, AdamW, Optimizer, OptimizerState
+from clstm.optimizers import (
+    ASGD,
+    LARGEST_NORM,
+    NAMED,
+    NTASGD,
+    SGD,
+    Adagrad,
+    Adam,
+    AdamW,
+    Group,
+    Optimizer,
+    OptimizerState,
+    RMSprop,
+    from_config,
+    make,
+)
 
 TOLERANCE = {"float32": 2e-6, "float64": 1e-14}
 SIZES = [1, 7, 16, 17, 1000, 40_001]
@@ -21,11 +37,39 @@ SGDS = {
     "momentum-decay": {"momentum": 0.9, "weight_decay": 0.1},
     "nesterov": {"momentum": 0.9, "nesterov": True},
     "nesterov-decay": {"momentum": 0.5, "nesterov": True, "weight_decay": 0.1},
+    "dampening": {"momentum": 0.9, "dampening": 0.25},
 }
 ADAMS = {
     "plain": {},
     "decay": {"weight_decay": 0.1},
     "other": {"beta1": 0.5, "beta2": 0.9, "epsilon": 1e-3, "weight_decay": 0.01},
+    "amsgrad": {"amsgrad": True, "beta2": 0.5, "weight_decay": 0.1},
+}
+# Options here and there; those of the reference
+RMSPROPS = {
+    "plain": {},
+    "decay": {"weight_decay": 0.1},
+    "momentum": {"momentum": 0.9, "alpha": 0.5},
+    "centered": {"centered": True, "epsilon": 1e-3},
+    "all": {"centered": True, "momentum": 0.5, "alpha": 0.9, "epsilon": 1e-2, "weight_decay": 0.1},
+}
+ADAGRADS = {
+    "plain": {},
+    "decay": {"weight_decay": 0.1, "epsilon": 1e-3},
+    "slower": {"learning_rate_decay": 0.5},
+    "initial": {"initial_accumulator": 2.0},
+}
+ASGDS = {
+    "plain": {},
+    "averaging": {"t0": 1},
+    "at once": {"t0": 0, "lambd": 0},
+    "all": {"t0": 2.5, "lambd": 0.1, "alpha": 0.5, "weight_decay": 0.1},
+}
+NAMES_OF_REFERENCE = {
+    "learning_rate": "lr",
+    "learning_rate_decay": "lr_decay",
+    "initial_accumulator": "initial",
+    "epsilon": "eps",
 }
 
 
@@ -90,8 +134,46 @@ def test_adam_is_that_of_the_reference(isa, rng, kind, options, size, dtype):
         eps=optimizer.epsilon,
         weight_decay=optimizer.weight_decay,
         decoupled=kind is AdamW,
+        amsgrad=optimizer.amsgrad,
     )
     assert_close(run(optimizer, weights, gradients), expected, dtype)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(
+    ("kind", "step", "options"),
+    [(RMSprop, reference_training.rmsprop_step, options) for options in RMSPROPS.values()]
+    + [(Adagrad, reference_training.adagrad_step, options) for options in ADAGRADS.values()]
+    + [(ASGD, reference_training.asgd_step, options) for options in ASGDS.values()],
+    ids=[f"{kind}-{name}" for kind, all_ in (("rms", RMSPROPS), ("ada", ADAGRADS), ("asgd", ASGDS)) for name in all_],
+)
+def test_the_others_are_those_of_the_reference(rng, kind, step, options, size, dtype):
+    weights, gradients = problem(rng, size, dtype)
+    if kind is ASGD:
+        gradients *= np.asarray(0.01, dtype)
+    named = {NAMES_OF_REFERENCE.get(name, name): value for name, value in options.items()}
+    expected = reference_run(step, weights, gradients, lr=0.01, **named)
+    assert_close(run(kind(0.01, **options), weights, gradients), expected, dtype)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("options", ASGDS.values(), ids=ASGDS)
+def test_the_average_is_that_of_the_reference(rng, options, dtype):
+    weights, gradients = problem(rng, 33, dtype)
+    gradients *= np.asarray(0.01, dtype)
+    optimizer, state, params, reference_state = (
+        ASGD(0.01, **options),
+        OptimizerState(),
+        {"w": weights.astype(float)},
+        {},
+    )
+    for gradient in gradients:
+        optimizer.update(weights, gradient, state)
+        params, reference_state = reference_training.asgd_step(
+            params, {"w": gradient.astype(float)}, reference_state, lr=0.01, **options
+        )
+    assert_close(optimizer.averaged(state), reference_state["average"]["w"], dtype)
 
 
 # By hand
@@ -121,7 +203,8 @@ def test_the_decay_of_adamw_does_not_pass_through_the_running_means():
 
 def test_with_learning_rate_zero_nothing_moves(rng):
     weights, gradients = problem(rng, 33, "float64")
-    for optimizer in (SGD(0, momentum=0.9, weight_decay=0.1), Adam(0, weight_decay=0.1), AdamW(0)):
+    others = (RMSprop(0, momentum=0.9, weight_decay=0.1), Adagrad(0), ASGD(0, weight_decay=0.1), NTASGD(0))
+    for optimizer in (SGD(0, momentum=0.9, weight_decay=0.1), Adam(0, weight_decay=0.1), AdamW(0), *others):
         np.testing.assert_array_equal(run(optimizer, weights, gradients), weights)
 
 
@@ -164,7 +247,7 @@ def test_one_optimiser_serves_two_networks(rng):
 def test_the_gradient_stays_as_it_is(rng):
     weights, gradients = problem(rng, 33, "float32")
     before = gradients.copy()
-    for optimizer in (SGD(momentum=0.9, nesterov=True, weight_decay=0.1), Adam(weight_decay=0.1), AdamW()):
+    for optimizer in (SGD(momentum=0.9, nesterov=True, weight_decay=0.1), *(make(name) for name in NAMED)):
         run(optimizer, weights, gradients)
     np.testing.assert_array_equal(gradients, before)
 
@@ -180,7 +263,7 @@ def test_bits_do_not_depend_on_threads(isa, rng, threads, dtype):
         found.append(
             [
                 run(SGD(0.1, momentum=0.9), weights, gradients),
-                run(Adam(0.1), weights, gradients),
+                *(run(make(name, 0.1), weights, gradients) for name in NAMED),
                 scaled,
                 np.array(_core.global_norm(gradients)),
             ]
@@ -245,7 +328,10 @@ def test_the_norm_is_finite_only_if_all_are(isa, place, value):
 
 # Hyperparameters
 
-NUMBERS = [(kind, name) for kind in (SGD, Adam, AdamW) for name in kind.hyperparameters if name != "nesterov"]
+KINDS = (SGD, RMSprop, Adagrad, Adam, AdamW, ASGD, NTASGD)
+NOT_NUMBERS = ("nesterov", "patience")
+NUMBERS = [(kind, name) for kind in KINDS for name in kind.hyperparameters if name not in NOT_NUMBERS]
+NUMBERS += [(SGD, "dampening")]
 
 
 @pytest.mark.parametrize(("kind", "name"), NUMBERS, ids=[f"{kind.__name__}-{name}" for kind, name in NUMBERS])
@@ -277,6 +363,19 @@ def test_a_hyperparameter_is_checked_when_it_is_made_and_when_it_is_set(kind, na
         (lambda: Adam(epsilon=0), ValueError, "epsilon: .*above 0, got 0"),
         (lambda: SGD(nesterov=True), ValueError, "momentum: .*nesterov"),
         (lambda: SGD(nesterov=1, momentum=0.5), TypeError, "nesterov: expected True or False"),
+        (lambda: SGD(nesterov=True, momentum=0.5, dampening=0.1), ValueError, "dampening: .*nesterov"),
+        (lambda: RMSprop(alpha=1), ValueError, "alpha: .*below 1, got 1"),
+        (lambda: RMSprop(centered=0), TypeError, "centered: expected True or False"),
+        (lambda: Adam(amsgrad=None), TypeError, "amsgrad: expected True or False"),
+        (lambda: NTASGD(patience=0), ValueError, "patience: expected an int of at least 1"),
+        (lambda: NTASGD(patience=1.5), TypeError, "patience: expected an int of at least 1"),
+        (lambda: Adam(decay_biases=1), TypeError, "decay_biases: expected True or False"),
+        (lambda: Adam(groups="0.*"), TypeError, "groups: expected a sequence of clstm.optimizers.Group"),
+        (lambda: Adam(groups=Group("0.*")), TypeError, "groups: expected a sequence of clstm.optimizers.Group"),
+        (lambda: Adam(groups=[("0.*", 1)]), TypeError, r"groups\[0\]: expected a clstm.optimizers.Group, got \('0"),
+        (lambda: Group(0), TypeError, "match: expected a pattern"),
+        (lambda: Group("*", rate=-1), ValueError, "rate: expected a finite number, at least 0"),
+        (lambda: Group("*", decay="1"), TypeError, "decay: expected a finite number, at least 0"),
     ],
 )
 def test_bad_hyperparameters_are_named(make, error, message):
@@ -284,17 +383,53 @@ def test_bad_hyperparameters_are_named(make, error, message):
         make()
 
 
-@pytest.mark.parametrize(
-    "optimizer",
-    [SGD(0.3, momentum=0.5, nesterov=True), Adam(0.5, beta2=0.9), AdamW(epsilon=1e-3)],
-    ids=lambda optimizer: type(optimizer).__name__,
-)
-def test_repr_pickle_and_copy_make_an_equal_one(optimizer):
+MADE = [
+    SGD(0.3, momentum=0.5, nesterov=True),
+    SGD(0.3, momentum=0.5, dampening=0.1),
+    RMSprop(0.1, alpha=0.5, centered=True, momentum=0.3),
+    Adagrad(learning_rate_decay=0.1, initial_accumulator=1 / 3),
+    Adam(0.5, beta2=0.9),
+    Adam(amsgrad=True, groups=[Group("0.*", rate=0.1), Group("*bias*", decay=0)]),
+    AdamW(epsilon=1e-3, decay_biases=False),
+    ASGD(t0=3, lambd=0.1),
+    NTASGD(30, patience=2),
+]
+
+
+@pytest.mark.parametrize("optimizer", MADE, ids=repr)
+def test_repr_pickle_copy_and_config_make_an_equal_one(optimizer):
+    config = json.loads(json.dumps(optimizer.config()))
     twins = (eval(repr(optimizer)), pickle.loads(pickle.dumps(optimizer)), copy.copy(optimizer))
-    for twin in twins:
+    for twin in (*twins, from_config(optimizer.name, config)):
         assert type(twin) is type(optimizer)
-        for name in optimizer.hyperparameters:
+        assert twin.config() == optimizer.config()
+        assert repr(twin) == repr(optimizer)
+        for name in (*optimizer.hyperparameters, *optimizer.options):
             assert getattr(twin, name) == getattr(optimizer, name)
+
+
+def test_every_name_makes_its_own():
+    assert [type(make(name)) for name in NAMED] == [SGD, RMSprop, Adagrad, Adam, AdamW, Adam, ASGD, NTASGD]
+    assert make("amsgrad").amsgrad
+    assert not make("adam").amsgrad
+    assert make("amsgrad", 0.5).learning_rate == 0.5
+    for name in NAMED:
+        assert NAMED[make(name).name] in (NAMED[name], Adam)
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "error", "message"),
+    [
+        ("lion", {}, ValueError, "name: expected one of 'sgd'"),
+        ("sgd", [], TypeError, "config: expected a dict"),
+        ("sgd", {**SGD().config(), "beta1": 1}, ValueError, "config: .*with unknown"),
+        ("adam", {"learning_rate": 1}, ValueError, "config: .*without"),
+        ("sgd", {**SGD().config(), "momentum": 2}, ValueError, "momentum: "),
+    ],
+)
+def test_a_config_that_does_not_fit_is_refused(name, config, error, message):
+    with pytest.raises(error, match=message):
+        from_config(name, config)
 
 
 # The promise that is_ordinary makes
@@ -311,6 +446,18 @@ def test_repr_pickle_and_copy_make_an_equal_one(optimizer):
         Adam(1e3, epsilon=1e-12, beta1=0.9, beta2=0.82),
         AdamW(1e3, weight_decay=1e-3),
         AdamW(1e-3, weight_decay=1e3, beta2=1 - 1e-8),
+        Adam(1e3, amsgrad=True, epsilon=1e-12, beta1=0.9, beta2=0.82),
+        Adam(1, groups=[Group("*", rate=1e3, decay=3)], weight_decay=1e-4),
+        RMSprop(1e3, epsilon=1e-12, momentum=0.9999, weight_decay=1e-3, alpha=1 - 1e-8),
+        RMSprop(1e3, alpha=0, weight_decay=1e-3),
+        RMSprop(1e2, centered=True),
+        RMSprop(1e2, centered=True, alpha=0),
+        RMSprop(5e-3, centered=True, momentum=0.9999),
+        Adagrad(1e3, epsilon=1e-12, weight_decay=1e-3),
+        Adagrad(1e-3, weight_decay=1e3, initial_accumulator=1),
+        ASGD(1e3, lambd=5e-4, weight_decay=5e-4, t0=0),
+        ASGD(1e-3, lambd=1e3, t0=10),
+        NTASGD(1e3, weight_decay=1e-3),
     ],
     ids=repr,
 )
@@ -318,19 +465,35 @@ def test_an_ordinary_step_stays_finite_with_the_largest_gradients(isa, optimizer
     """Long runs of the largest gradient of one sign, then of none: what makes buffers and steps largest."""
     assert optimizer.is_ordinary()
     largest = 0.99 * LARGEST_NORM[np.dtype(dtype)]
-    weights, state = np.ones(3, dtype), OptimizerState()
+    weights, state = np.ones(3, dtype), optimizer.state_for({"w": (3,)})
+    optimizer.validated(1.0, state)
     gradients = [[largest, 0, -1e-30]] * 300 + [[0, largest, 0]] * 300
     for gradient in np.array(gradients, dtype):
         optimizer.update(weights, gradient, state)
     assert np.isfinite(weights).all()
-    assert state.is_finite()
+    assert state.is_finite() or isinstance(optimizer, Adagrad)
 
 
 @pytest.mark.parametrize(
     "optimizer",
     [SGD(1e30), SGD(weight_decay=1e30), SGD(momentum=0.99999), Adam(1e30), Adam(epsilon=1e-30), Adam(beta1=0.9999)]
-    + [Adam(beta2=0), AdamW(10, weight_decay=10), Optimizer()],
+    + [Adam(beta2=0), AdamW(10, weight_decay=10), Optimizer(), RMSprop(epsilon=1e-30), RMSprop(alpha=1 - 1e-9)]
+    + [RMSprop(momentum=0.99999), RMSprop(10, weight_decay=1), RMSprop(centered=True, weight_decay=0.1)]
+    + [
+        RMSprop(1e3, centered=True),
+        RMSprop(0.1, centered=True, epsilon=1e-12),
+        RMSprop(10, centered=True, momentum=0.9999),
+    ]
+    + [Adagrad(1e30), Adagrad(epsilon=1e-30), ASGD(1e30), ASGD(10, lambd=1), ASGD(weight_decay=1e30), NTASGD(1e30)]
+    + [SGD(groups=[Group("*", rate=1e30)]), AdamW(groups=[Group("*", decay=1e6)])],
     ids=repr,
 )
 def test_what_may_overflow_is_not_ordinary(optimizer):
     assert not optimizer.is_ordinary()
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_the_defaults_are_ordinary_unless_a_schedule_is_not(name):
+    assert make(name).is_ordinary()
+    assert make(name).is_ordinary(10)
+    assert not make(name).is_ordinary(1e30)

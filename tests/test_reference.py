@@ -392,6 +392,8 @@ SGD = training.sgd_step
 ADAM = partial(training.adam_step, lr=0.1, betas=(0.5, 0.75), eps=1.0)
 ADAMW = partial(ADAM, decoupled=True)
 DECAYED = 0.95 - 1 / 15
+RMSPROP = partial(training.rmsprop_step, lr=0.1, alpha=0.75, eps=1.0)
+ADAGRAD = partial(training.adagrad_step, lr=0.1, eps=1.0)
 
 
 @pytest.mark.parametrize(
@@ -404,6 +406,8 @@ DECAYED = 0.95 - 1 / 15
         (SGD, {"lr": 0.1, "momentum": 0.9, "nesterov": True}, 1, (1, 2), (0.81, 0.349)),
         # g = 1 + 0.1 * 2 = 1.2, then 0.14; v = 1.2 / 2 + 0.14 = 0.74
         (SGD, {"lr": 0.5, "momentum": 0.5, "weight_decay": 0.1}, 2, (1, 0), (1.4, 1.03)),
+        # v = 1, then 1 / 2 + 2 / 2 = 1.5
+        (SGD, {"lr": 0.1, "momentum": 0.5, "dampening": 0.5}, 1, (1, 2), (0.9, 0.75)),
         # m = 1, v = 1, corrected 2 and 4: 0.1 * 2 / (2 + 1) = 1/15;
         # m = -1/2, v = 7/4, corrected -2/3 and 4: 0.1 * -2/3 / 3 = -1/45
         (ADAM, {}, 1, (2, -2), (14 / 15, 43 / 45)),
@@ -411,8 +415,30 @@ DECAYED = 0.95 - 1 / 15
         (ADAM, {"weight_decay": 0.5}, 1, (1.5, -2 - 7 / 15), (14 / 15, 43 / 45)),
         # the decay takes 0.1 * 0.5 of the parameter, and the gradient knows nothing of it
         (ADAMW, {"weight_decay": 0.5}, 1, (2, -2), (DECAYED, 0.95 * DECAYED + 1 / 45)),
+        # as Adam; then m = 1/2, v = 3/4, but the largest is 1: corrected 2/3 and 16/7
+        (partial(ADAM, amsgrad=True), {}, 1, (2, 0), (14 / 15, 14 / 15 - 1 / 15 / (4 / math.sqrt(7) + 1))),
+        # mean squares 1 and 1: 2 / (1 + 1) = 1, then 1 / 2
+        (RMSPROP, {}, 1, (2, 1), (0.9, 0.85)),
+        # 1, then 1 / 2 + 1 / 2 = 1
+        (RMSPROP, {"momentum": 0.5}, 1, (2, 1), (0.9, 0.8)),
+        # mean squares 1 and 7/4, means 1/2 and 7/8: variances 3/4 and 63/64
+        (
+            partial(RMSPROP, centered=True),
+            {},
+            1,
+            (2, 2),
+            (1 - 0.2 / (math.sqrt(3 / 4) + 1), 1 - 0.2 / (math.sqrt(3 / 4) + 1) - 0.2 / (math.sqrt(63 / 64) + 1)),
+        ),
+        # sums 9 and 25: 3 / (3 + 1), then 4 / (5 + 1)
+        (ADAGRAD, {}, 1, (3, 4), (0.925, 0.925 - 1 / 15)),
+        (ADAGRAD, {"lr_decay": 1}, 1, (3, 4), (0.925, 0.925 - 1 / 30)),
+        # sums 16 and 25
+        (ADAGRAD, {"initial": 7}, 1, (3, 3), (0.94, 0.89)),
+        # rates 1/2 and 1/3: 1 - 1/2 - 1/2 = 0, then 0 - 3/3
+        (training.asgd_step, {"lr": 0.5, "lambd": 1, "alpha": 1}, 1, (1, 3), (0.0, -1.0)),
     ],
-    ids=["sgd", "momentum", "nesterov", "sgd-decay", "adam", "adam-decay", "adamw"],
+    ids=["sgd", "momentum", "nesterov", "sgd-decay", "dampening", "adam", "adam-decay", "adamw", "amsgrad", "rmsprop"]
+    + ["rmsprop-momentum", "rmsprop-centered", "adagrad", "adagrad-decay", "adagrad-initial", "asgd"],
 )
 def test_optimisers_by_hand(step, options, start, gradients, expected):
     params, state = {"w": read_only(np.array([[float(start)]])), "b": np.array([7.0])}, {}
@@ -421,6 +447,16 @@ def test_optimisers_by_hand(step, options, start, gradients, expected):
         params, state = step(params, grads, state, **options)
         assert_close(params["w"], np.array([[value]]))
     assert params["b"] < 7
+
+
+def test_averages_by_hand():
+    params, state, found = {"w": np.array([0.0])}, {}, []
+    for gradient in (-2, -2, 2, -2, -4):
+        grads = {"w": np.array([float(gradient)])}
+        params, state = training.asgd_step(params, grads, state, lr=0.5, lambd=0, t0=1)
+        found.append(state["average"]["w"][0])
+    # the weights 1 2 1 2 4; up to the third step the last, then the mean of what follows on the second
+    assert_close(np.array(found), np.array([1, 2, 1, 3 / 2, 7 / 3]))
 
 
 def test_clipping_by_hand():

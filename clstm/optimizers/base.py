@@ -285,8 +285,9 @@ class CoreOptimizer(Optimizer):
                 )
             self._step(weights, gradient, self._buffers(weights, state), rate, 1.0, state)
         else:
+            check_sizes(spans, weights=weights, gradient=gradient)
             buffers = self._buffers(weights, state)
-            check_sizes(spans, weights, gradient, buffers)
+            check_sizes(spans, **state.buffers)
             for start, stop, factor, decay in spans:
                 if factor:
                     own = [buffer if buffer is None else buffer[start:stop] for buffer in buffers]
@@ -307,9 +308,9 @@ class CoreOptimizer(Optimizer):
         return learning_rate <= 1e3 and weight_decay <= 1e3 and learning_rate * weight_decay <= 1
 
 
-def check_sizes(spans, weights, gradient, buffers):
+def check_sizes(spans, **arrays):
     """Raises unless all arrays have the size for which the spans were made."""
     size = spans[-1].stop if spans else 0
-    for name, array in (("weights", weights), ("gradient", gradient), *(("state", buffer) for buffer in buffers)):
-        if array is not None and array.size != size:
+    for name, array in arrays.items():
+        if array.size != size:
             raise _arrays.wrong(ValueError, name, f"{size} elements, as the state was made for", array.size)
