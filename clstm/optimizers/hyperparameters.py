@@ -1,4 +1,7 @@
-"""Attributes that are checked whenever they are set."""
+"""Attributes that are checked whenever they are set.
+
+They have no `__get__`: Python finds the value in the object itself then, as fast as that of any attribute.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +26,9 @@ class Number:
     def __set_name__(self, owner, name):
         self.name = name
 
-    def __get__(self, instance: Any, owner: Any = None) -> Any:
-        return self if instance is None else instance.__dict__[self.name]
+    if TYPE_CHECKING:
+
+        def __get__(self, instance: Any, owner: Any = None) -> Any: ...
 
     def __set__(self, instance: Any, value: Any) -> None:
         instance.__dict__[self.name] = self.checked(value)
@@ -50,8 +54,9 @@ class Flag:
     def __set_name__(self, owner, name):
         self.name = name
 
-    def __get__(self, instance: Any, owner: Any = None) -> Any:
-        return self if instance is None else instance.__dict__[self.name]
+    if TYPE_CHECKING:
+
+        def __get__(self, instance: Any, owner: Any = None) -> Any: ...
 
     def __set__(self, instance: Any, value: Any) -> None:
         instance.__dict__[self.name] = _arrays.flag(self.name, value)
