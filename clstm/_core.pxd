@@ -266,12 +266,36 @@ cdef extern from "clstm.h" nogil:
 
 
 cdef extern from "clstm_training.h" nogil:
-    clstm_status clstm_mse(const clstm_runtime *runtime, clstm_dtype dtype, const clstm_batch *batch,
-                           ptrdiff_t features, const void *prediction, const void *target, double *loss,
-                           void *gradient)
-    clstm_status clstm_cross_entropy(const clstm_runtime *runtime, clstm_dtype dtype, const clstm_batch *batch,
-                                     ptrdiff_t classes, const void *logits, const int64_t *target, double *loss,
-                                     void *gradient)
+    ctypedef enum clstm_loss_kind:
+        CLSTM_SQUARED
+        CLSTM_ABSOLUTE
+        CLSTM_HUBER
+        CLSTM_QUANTILES
+        CLSTM_GAUSSIAN
+        CLSTM_BINARY
+        CLSTM_CLASSES
+        CLSTM_CLASS_PROBABILITIES
+
+    ctypedef struct clstm_loss:
+        clstm_loss_kind kind
+        clstm_dtype dtype
+        ptrdiff_t features
+        int sum
+        const void *weight
+        int weight_of_steps
+        double delta
+        ptrdiff_t quantile_count
+        const double *quantile
+        double epsilon
+        int full
+        const double *class_weight
+        double smoothing
+        int has_ignored
+        int64_t ignored
+
+    clstm_status clstm_loss_compute(const clstm_runtime *runtime, const clstm_loss *loss, const clstm_batch *batch,
+                                    const void *prediction, const void *target, double *value, double *divisor,
+                                    void *gradient)
 
     clstm_status clstm_global_norm(const clstm_runtime *runtime, clstm_dtype dtype, ptrdiff_t n, const void *x,
                                    double *norm)

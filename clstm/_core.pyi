@@ -14,6 +14,7 @@ CELLS: tuple[str, ...]
 MERGES: tuple[str, ...]
 NOISES: tuple[str, ...]
 POOLS: tuple[str, ...]
+LOSSES: tuple[str, ...]
 
 def available_isas() -> list[str]: ...
 def get_isa() -> str: ...
@@ -117,12 +118,19 @@ def attention_forward(scores: _Real, x: _Real, lengths: _Lengths | None, weights
 def attention_backward(
     weights: _Real, x: _Real, lengths: _Lengths | None, dy: _Real, dscores: _Real, dx: _Real | None
 ) -> None: ...
-def mse(
-    prediction: _Real, target: _Real, lengths: _Lengths | None = None, gradient: bool = True
-) -> tuple[float, _Real | None]: ...
-def cross_entropy(
-    logits: _Real, target: NDArray[np.int64], lengths: _Lengths | None = None, gradient: bool = True
-) -> tuple[float, _Real | None]: ...
+def loss(
+    kind: int,
+    prediction: _Real,
+    target: NDArray[Any],
+    lengths: _Lengths | None,
+    weight: _Real | None,
+    summed: bool,
+    gradient: bool,
+    vector: NDArray[np.float64] | None = None,
+    number: float = 0,
+    full: bool = False,
+    ignored: int | None = None,
+) -> tuple[float, _Real | None, float]: ...
 def global_norm(flat: _Real) -> float: ...
 def scale(flat: _Real, factor: float) -> None: ...
 def clip(flat: _Real, limit: float) -> None: ...

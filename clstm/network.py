@@ -19,9 +19,11 @@ from .running import in_layer, like, reads_vectors, run_layer, run_layer_back
 from .sequences import ROWS, Flat, of_network, refuse_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from numpy.typing import ArrayLike
+
+    from .losses import Loss
 
 _joining = RLock()  # a layer is found free and taken in one go
 
@@ -464,7 +466,7 @@ class Network(Layer):
         self,
         x: ArrayLike,
         y: ArrayLike,
-        loss: str = "mse",
+        loss: str | Loss | Callable[..., Any] = "mse",
         lengths: ArrayLike | None = None,
         *,
         noise: int | Noise | None = None,
@@ -478,7 +480,7 @@ class Network(Layer):
             As in `__call__`.
         y : array_like
             Targets, as for `Trainer.fit`.
-        loss : str, default "mse"
+        loss : str, Loss or callable, default "mse"
             As for `Trainer`.
         noise : int or Noise, optional
             Seed of what is random in training; None: nothing is, as in inference.

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
+    from .losses import Loss
     from .noise import Noise
     from .optimizers import Optimizer
 
@@ -45,10 +46,11 @@ class Trainer:
     ----------
     net : Layer
         Usually a `Network`. Its parameters are trained in place.
-    loss : str
-        "mse": mean squared error; targets are real numbers, in the shape of what the network gives. "cross_entropy":
-        targets are class numbers 0 to C-1, where the network gives C features, the scores of the classes. Both are
-        means over all valid elements, see `clstm.losses`.
+    loss : str, Loss or callable
+        "mse", "mae", "huber", "quantile", "gaussian_nll": targets are real numbers. "binary_cross_entropy": answers yes
+        or no. "cross_entropy": class numbers 0 to C-1, where the network gives C features, the scores of the classes.
+        Or one of these with other options, see `clstm.losses`, or a function ``(prediction, target) -> (loss,
+        gradient)``, see `clstm.losses.OwnLoss`.
     optimizer : str or Optimizer
         "sgd", "adam" or "adamw", which are `SGD`, `Adam` and `AdamW` with their defaults, or an object of these.
     learning_rate : float, optional
@@ -113,7 +115,7 @@ class Trainer:
     def __init__(
         self,
         net: Layer,
-        loss: str = "mse",
+        loss: str | Loss | Callable[..., Any] = "mse",
         optimizer: str | Optimizer = "adam",
         *,
         learning_rate: float | None = None,

@@ -11,18 +11,62 @@ extern "C" {
 
 /* ---- losses ---------------------------------------------------------------------------------------------------- */
 
-/* Losses are means over all valid elements (steps beyond lengths do not count; a batch with no valid step has loss
- * 0), summed in double. gradient has the shape of prediction, overwritten, zero beyond lengths, or NULL. All
- * arrays are contiguous. */
+/* What is summed over the steps of a batch, for a prediction p and a target t of F features each, unless said otherwise. The
+ * loss of a step is the mean over its features. */
+typedef enum {
+    CLSTM_SQUARED = 0, /* (p - t)^2 */
+    CLSTM_ABSOLUTE,    /* |p - t|; the gradient at 0 is 0 */
+    CLSTM_HUBER,       /* d = p - t: d^2 / 2 where |d| <= delta, else delta (|d| - delta / 2) (Huber 1964) */
+    /* max(tau (t - p), (tau - 1) (t - p)) for each of Q quantiles tau of each feature, prediction [F,Q] (Koenker and
+     * Bassett 1978); the mean is over the quantiles too, and the gradient at 0 is 0. */
+    CLSTM_QUANTILES,
+    /* The negative logarithm of a normal density, (log v + (m - t)^2 / v) / 2, with log(2 pi) / 2 added if `full`:
+     * prediction [2,F] the means m, then s; v = epsilon + exp(s). Nothing overflows, whatever s is. */
+    CLSTM_GAUSSIAN,
+    /* -(w t log sigmoid(p) + (1 - t) log(1 - sigmoid(p))), w = class_weight; t is (1 - smoothing) t + smoothing / 2. */
+    CLSTM_BINARY,
+    /* -sum over c of q_c log softmax(p)_c, prediction [C], C = features:
+     *     CLASSES: target y one int64, q_c = class_weight_c ((1 - smoothing) [c = y] + smoothing / C)
+     *     CLASS_PROBABILITIES: target t [C], q_c = class_weight_c ((1 - smoothing) t_c + smoothing / C)
+     * where a logit of -infinity is a class of probability 0. */
+    CLSTM_CLASSES,
+    CLSTM_CLASS_PROBABILITIES,
+    CLSTM_LOSS_COUNT
+} clstm_loss_kind;
 
-/* mean (prediction - target)^2 over [N,T,F]. */
-clstm_status clstm_mse(const clstm_runtime *runtime, clstm_dtype dtype, const clstm_batch *batch, ptrdiff_t features,
-                       const void *prediction, const void *target, double *loss, void *gradient);
-/* mean of -log softmax(logits)[target] over [N,T]: logits [N,T,C], target [N,T] each 0 .. C-1 within lengths (checked
- * before anything is written; beyond lengths never read). */
-clstm_status clstm_cross_entropy(const clstm_runtime *runtime, clstm_dtype dtype, const clstm_batch *batch,
-                                 ptrdiff_t classes, const void *logits, const int64_t *target, double *loss,
-                                 void *gradient);
+/* One loss; what its kind does not name is not looked at. All arrays are contiguous, and belong to the caller. */
+typedef struct clstm_loss {
+    clstm_loss_kind kind;
+    clstm_dtype dtype; /* of predictions, targets, weights and gradients */
+    ptrdiff_t features;
+    int sum;            /* 0: the mean, by the weights */
+    const void *weight; /* [N], or [N,T] if weight_of_steps, at least 0; NULL: 1 */
+    int weight_of_steps;
+    double delta;             /* above 0 */
+    ptrdiff_t quantile_count; /* Q */
+    const double *quantile;   /* [Q], between 0 and 1 */
+    double epsilon;           /* above 0 */
+    int full;
+    const double *class_weight; /* BINARY: [F]; of classes: [C]; at least 0; NULL: 1 */
+    double smoothing;           /* 0 to 1 */
+    int has_ignored;            /* CLASSES: steps whose target is `ignored` do not count */
+    int64_t ignored;
+} clstm_loss;
+
+/* With w the weight of a step and l its loss,
+ *
+ *     value = sum of w l / divisor (the mean), or sum of w l          divisor = sum of w
+ *
+ * over the valid steps, summed in double. For CLASSES the weight of the class y is a factor of w in the divisor (as it is
+ * of w l unless smoothing makes it one of each term). Steps that do not count (beyond lengths, ignored, or of weight 0)
+ * are not read. If the divisor is 0, so is the mean. Targets of CLASSES are checked first, all of them within lengths:
+ * BAD_INDEX.
+ *
+ * prediction [N,T, what the kind says], target [N,T, what the kind says], gradient that of value with respect to
+ * prediction, overwritten, zero where nothing counts, or NULL. */
+clstm_status clstm_loss_compute(const clstm_runtime *runtime, const clstm_loss *loss, const clstm_batch *batch,
+                                const void *prediction, const void *target, double *value, double *divisor,
+                                void *gradient);
 
 /* ---- optimisers, on flat buffers of n elements ------------------------------------------------------------------ */
 

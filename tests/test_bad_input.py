@@ -577,7 +577,11 @@ def test_the_core_refuses_arrays_that_do_not_fit():
 
 
 def test_the_core_checks_names_and_dtypes():
-    for function in (_core.global_norm, lambda a: _core.scale(a, 2), lambda a: _core.mse(a, a)):
+    for function in (
+        _core.global_norm,
+        lambda a: _core.scale(a, 2),
+        lambda a: _core.loss(0, a, a, None, None, False, True),
+    ):
         with pytest.raises(TypeError, match="float32 or float64, got int64"):
             function(np.arange(3))
     with pytest.raises(ValueError, match=r"not in tuple"):

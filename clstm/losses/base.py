@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from .. import _arrays
+from . import options
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from ..layer import Layer
 
-REDUCTIONS = ("mean", "sum")
+BLOCK = 1 << 16  # elements of a target that are checked at a time: it may be larger than memory
 
 
 class Computed(NamedTuple):
@@ -29,10 +33,14 @@ class Computed(NamedTuple):
 class Loss:
     """What a trainer needs of a loss: `checked` once for all targets, then `compute` for each batch.
 
+    The arguments of the constructor are attributes of the same names. Those of our own losses may be changed, and are
+    checked then.
+
     Parameters
     ----------
     reduction : str, default "mean"
-        "mean": over all elements that count, by their weights. "sum".
+        "mean": the sum of w l / the sum of w, over all steps that count, with l the loss of a step, itself the mean
+        over its features, and w its weight. "sum": the sum of w l.
 
     Attributes
     ----------
@@ -50,9 +58,10 @@ class Loss:
     least_axes: int = 1
     aligned: bool = True
     layer: Layer | None = None
+    reduction = options.Option(options.reduction)
 
     def __init__(self, *, reduction: str = "mean") -> None:
-        self.reduction = _arrays.choice("reduction", reduction, REDUCTIONS)
+        self.reduction = reduction
 
     def attach(self, net: Layer) -> None:
         """Finds in a network what the loss needs of it; raises ValueError if it is not there."""
@@ -113,12 +122,94 @@ class Loss:
         """Loss and gradient of `compute`."""
         return self.compute(prediction, target, lengths, weight, gradient=gradient)[:2]
 
+    def config(self) -> dict[str, Any]:
+        """The arguments that make an equal loss, in numbers, texts and lists: ``type(loss)(**loss.config())``."""
+        return {name: plain(getattr(self, name)) for name in self._arguments()}
+
+    def _arguments(self) -> dict[str, Any]:
+        """The names of the arguments of the constructor, with their defaults."""
+        every = inspect.signature(type(self)).parameters.values()
+        return {one.name: one.default for one in every if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)}
+
     def __repr__(self):
-        given = "" if self.reduction == "mean" else f"reduction={self.reduction!r}"
-        return f"{type(self).__name__}({given})"
+        config = self.config()
+        given = [f"{name}={config[name]!r}" for name, default in self._arguments().items() if config[name] != default]
+        return f"{type(self).__name__}({', '.join(given)})"
+
+
+def plain(value: Any) -> Any:
+    """A value that JSON has; a function becomes its name."""
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    return f"{value.__module__}.{value.__qualname__}" if inspect.isroutine(value) else value
+
+
+# Checks
 
 
 def check_shape(target, shape, name):
     """Raises unless the target has the shape that fits the prediction."""
     if target.shape != shape:
         raise _arrays.wrong(ValueError, name, f"shape {shape}, to fit the prediction", f"shape {target.shape}")
+
+
+def check_axes(shape: tuple[int, ...], form: str) -> None:
+    """Raises unless a prediction is (N, form) or (N, T, form)."""
+    if len(shape) not in (2, 3):
+        raise _arrays.wrong(ValueError, "prediction", f"shape (N, {form}) or (N, T, {form})", f"shape {shape}")
+
+
+def check_values(
+    name: str, target: np.ndarray, lengths: np.ndarray | None, is_bad: Callable[[np.ndarray], Any], expected: str
+) -> None:
+    """Raises for the first bad one of the values that count, with its place."""
+    for place in blocks(target.shape):
+        bad = is_bad(target[place])
+        if lengths is not None:
+            rows, steps = place
+            valid = np.arange(steps.start, min(steps.stop, target.shape[1])) < lengths[rows, np.newaxis]
+            bad &= valid.reshape(valid.shape + (1,) * (bad.ndim - 2))
+        if bad.any():
+            first = np.argwhere(bad)[0]
+            first[: len(place)] += [part.start for part in place]
+            where = tuple(int(axis) for axis in first)
+            raise _arrays.wrong(ValueError, name, expected, f"{target[where]} at {list(where)}")
+
+
+def blocks(shape: tuple[int, ...]) -> Iterator[tuple[slice, ...]]:
+    """The places of parts of an array, cut along its first two axes."""
+    step = _arrays.count_of(shape[2:])
+    row = step * _arrays.count_of(shape[1:2])
+    rows, steps = max(1, BLOCK // max(row, 1)), max(1, BLOCK // max(step, 1))
+    for n in range(0, shape[0], rows):
+        if len(shape) == 1:
+            yield (slice(n, n + rows),)
+        else:
+            for t in range(0, shape[1], steps):
+                yield slice(n, n + rows), slice(t, t + steps)
+
+
+def checked_weight(name: str, value: Any, N: int, T: int | None, dtype: np.dtype) -> np.ndarray:
+    """Sample weights as a contiguous array of `dtype`: finite, at least 0 and not all 0.
+
+    Parameters
+    ----------
+    name : str
+        What an error calls them.
+    value : array_like, (N,) or (N, T)
+        Of each row, or of each step.
+    N : int
+        Rows.
+    T : int or None
+        Steps; None: there is no axis of time, and weights are (N,).
+    dtype : dtype
+    """
+    with np.errstate(over="ignore"):  # is found as infinity below
+        weight = _arrays.real(name, value, dtype)
+    if weight.shape != (N,) and (T is None or weight.shape != (N, T)):
+        expected = f"shape ({N},)" if T is None else f"shape ({N},) or ({N}, {T})"
+        raise _arrays.wrong(ValueError, name, expected, f"shape {weight.shape}")
+    check_values(name, weight, None, lambda part: ~((part >= 0) & (part < np.inf)), "finite weights of at least 0")
+    if not weight.any():
+        raise _arrays.wrong(ValueError, name, "at least one weight above 0", "zeros only")
+    return _arrays.contiguous(weight)

@@ -23,6 +23,9 @@ struct arithmetic {
     void (*adagrad)(ptrdiff_t n, const clstm_adagrad_options *, void *w, const void *g, void *sum);
     void (*asgd)(ptrdiff_t n, const clstm_asgd_options *, void *w, const void *g, void *average);
     void (*clip)(ptrdiff_t n, void *x, double limit);
+    /* Copies into doubles, and back. */
+    void (*load)(ptrdiff_t n, const void *x, double *to);
+    void (*store)(ptrdiff_t n, const double *from, void *x);
     void (*activate)(clstm_isa isa, clstm_activation function, ptrdiff_t n, const void *x, void *y);
 };
 

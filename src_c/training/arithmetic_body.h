@@ -114,6 +114,16 @@ static void asgd(ptrdiff_t n, const clstm_asgd_options *options, void *w, const 
 
 static void clip(ptrdiff_t n, void *x, double limit) { REAL_NAME(clstm_plain_clip)(n, x, (real)limit); }
 
+static void load(ptrdiff_t n, const void *x_, double *to) {
+    const real *x = x_;
+    for (ptrdiff_t i = 0; i < n; i++) to[i] = (double)x[i];
+}
+
+static void store(ptrdiff_t n, const double *from, void *x_) {
+    real *x = x_;
+    for (ptrdiff_t i = 0; i < n; i++) x[i] = (real)from[i];
+}
+
 static void activate(clstm_isa isa, clstm_activation function, ptrdiff_t n, const void *x, void *y) {
     const struct kernels *kernels = kernels_of(isa);
     kernels->activate(function, n, x, y);
@@ -131,5 +141,7 @@ const struct arithmetic REAL_NAME(clstm_arithmetic) = {
     .adagrad = adagrad,
     .asgd = asgd,
     .clip = clip,
+    .load = load,
+    .store = store,
     .activate = activate,
 };

@@ -1,132 +1,159 @@
-/* Losses over a batch. A row is summed by itself and its padding never looked at; rows are summed in order within
- * blocks that depend on N alone, and blocks in order: neither threads nor padding can change a bit. */
+/* The frame of all losses over a batch: which steps count, and by what weight. A row is summed by itself and its padding
+ * never looked at; rows are summed in order within blocks that depend on N alone, and blocks in order: neither threads
+ * nor padding can change a bit. */
+#include "losses.h"
+
 #include <string.h>
 
-#include "../ground/arena.h"
 #include "../ground/threads.h"
 #include "../sequences/check.h"
 #include "../sequences/plan.h"
-#include "arithmetic.h"
 
-enum { MAX_BLOCKS = 256 };
-
-struct loss {
-    clstm_isa isa;
-    const struct arithmetic *arithmetic;
-    const clstm_batch *batch;
-    ptrdiff_t width; /* features or classes */
-    const void *prediction, *target;
-    void *gradient;
-    double scale;
-    double (*row)(const struct loss *, ptrdiff_t n, ptrdiff_t length);
-    ptrdiff_t rows; /* of a block */
-    double sum[MAX_BLOCKS];
+static loss_run *const runs[CLSTM_LOSS_COUNT] = {
+    [CLSTM_SQUARED] = clstm_squared_run,   [CLSTM_ABSOLUTE] = clstm_absolute_run,
+    [CLSTM_HUBER] = clstm_huber_run,       [CLSTM_QUANTILES] = clstm_quantiles_run,
+    [CLSTM_GAUSSIAN] = clstm_gaussian_run, [CLSTM_BINARY] = clstm_binary_run,
+    [CLSTM_CLASSES] = clstm_classes_run,   [CLSTM_CLASS_PROBABILITIES] = clstm_mixture_run,
 };
 
-static ptrdiff_t valid_steps(const clstm_batch *batch) {
-    ptrdiff_t steps = 0;
-    for (ptrdiff_t n = 0; n < batch->N; n++) steps += length_of(batch, n);
-    return steps;
+static int64_t class_at(const struct loss *loss, ptrdiff_t q) { return ((const int64_t *)loss->target)[q]; }
+
+static double weight_at(const struct loss *loss, ptrdiff_t n, ptrdiff_t t) {
+    const clstm_loss *options = loss->options;
+    if (!options->weight) return 1;
+    const ptrdiff_t i = options->weight_of_steps ? n * loss->batch->T + t : n;
+    return options->dtype == CLSTM_F32 ? (double)((const float *)options->weight)[i]
+                                       : ((const double *)options->weight)[i];
+}
+
+/* By what the loss of a step is multiplied: 0 where the step does not count. */
+static double factor_of(const struct loss *loss, ptrdiff_t n, ptrdiff_t t) {
+    const clstm_loss *options = loss->options;
+    const double weight = weight_at(loss, n, t);
+    if (options->kind != CLSTM_CLASSES) return weight;
+    const int64_t target = class_at(loss, n * loss->batch->T + t);
+    if (options->has_ignored && target == options->ignored) return 0;
+    return loss->by_class ? weight * options->class_weight[target] : weight;
+}
+
+/* What a step adds to the divisor. */
+static double share_of(const struct loss *loss, ptrdiff_t n, ptrdiff_t t) {
+    const clstm_loss *options = loss->options;
+    const double factor = factor_of(loss, n, t);
+    const int split = options->kind == CLSTM_CLASSES && options->class_weight && !loss->by_class;
+    return split && factor != 0 ? factor * options->class_weight[class_at(loss, n * loss->batch->T + t)] : factor;
+}
+
+static double divisor_of(const struct loss *loss) {
+    double sum = 0;
+    for (ptrdiff_t n = 0; n < loss->batch->N; n++) {
+        const ptrdiff_t length = length_of(loss->batch, n);
+        if (loss->even && length > 0) sum += share_of(loss, n, 0) * (double)length;
+        for (ptrdiff_t t = 0; t < length && !loss->even; t++) sum += share_of(loss, n, t);
+    }
+    return sum;
+}
+
+static void no_gradient(const struct loss *loss, ptrdiff_t q, ptrdiff_t steps) {
+    if (loss->gradient && steps > 0)
+        memset(element(loss->arithmetic, loss->gradient, q * loss->width), 0,
+               (size_t)(steps * loss->width * loss->arithmetic->size));
+}
+
+static double row_sum(const struct loss *loss, ptrdiff_t n, ptrdiff_t length) {
+    const ptrdiff_t q = n * loss->batch->T;
+    double sum = 0;
+    for (ptrdiff_t t = 0, end; t < length; t = end) {
+        const double factor = factor_of(loss, n, t);
+        end = loss->even ? length : t + 1;
+        while (end < length && factor_of(loss, n, end) == factor) end++;
+        if (factor == 0) no_gradient(loss, q + t, end - t);
+        else sum += factor * loss->run(loss, q + t, end - t, factor * loss->scale);
+    }
+    no_gradient(loss, q + length, loss->batch->T - length);
+    return sum;
 }
 
 static void loss_block(void *context, ptrdiff_t block, int worker) {
     (void)worker;
     struct loss *loss = context;
-    const ptrdiff_t T = loss->batch->T, width = loss->width, begin = block * loss->rows;
+    const ptrdiff_t begin = block * loss->rows;
     const ptrdiff_t end = begin + loss->rows < loss->batch->N ? begin + loss->rows : loss->batch->N;
     double sum = 0;
-    for (ptrdiff_t n = begin; n < end; n++) {
-        const ptrdiff_t length = length_of(loss->batch, n);
-        sum += loss->row(loss, n, length);
-        if (loss->gradient && length < T)
-            memset(element(loss->arithmetic, loss->gradient, (n * T + length) * width), 0,
-                   (size_t)((T - length) * width * loss->arithmetic->size));
-    }
+    for (ptrdiff_t n = begin; n < end; n++) sum += row_sum(loss, n, length_of(loss->batch, n));
     loss->sum[block] = sum;
 }
 
-/* The mean of what loss->row sums, with `valid` terms; loss->scale is set by the caller. */
-static double mean_loss(struct loss *loss, const clstm_runtime *runtime, double valid) {
+static double sum_of_rows(struct loss *loss, int threads) {
     const ptrdiff_t N = loss->batch->N, elements = N * loss->batch->T * loss->width;
     loss->rows = (N + MAX_BLOCKS - 1) / MAX_BLOCKS;
     const ptrdiff_t blocks = (N + loss->rows - 1) / loss->rows;
-    clstm_parallel(elements < WORTH_THREADS ? 1 : runtime->threads, blocks, loss_block, loss);
+    clstm_parallel(elements < WORTH_THREADS ? 1 : threads, blocks, loss_block, loss);
     double sum = 0;
     for (ptrdiff_t block = 0; block < blocks; block++) sum += loss->sum[block];
-    return valid > 0 ? sum / valid : 0;
+    return sum;
 }
 
-static clstm_status check_loss(const clstm_runtime *runtime, clstm_dtype dtype, const clstm_batch *batch,
-                               ptrdiff_t width) {
+static ptrdiff_t width_of(const clstm_loss *options) {
+    const ptrdiff_t each = options->kind == CLSTM_QUANTILES  ? options->quantile_count
+                           : options->kind == CLSTM_GAUSSIAN ? 2
+                                                             : 1;
+    return times(options->features, each);
+}
+
+static clstm_status check_loss(const clstm_runtime *runtime, const clstm_loss *options, const clstm_batch *batch) {
     clstm_status status = check_runtime(runtime);
-    if (!status) status = check_dtype(dtype);
-    if (!status) status = check_size(width);
+    if (!status) status = check_dtype(options->dtype);
+    if (!status && ((int)options->kind < 0 || options->kind >= CLSTM_LOSS_COUNT)) status = CLSTM_BAD_OPTION;
+    if (!status) status = check_size(options->features);
+    if (!status && options->kind == CLSTM_QUANTILES) status = check_size(options->quantile_count);
     if (!status) status = check_batch(batch);
-    if (!status && times(times(batch->N, batch->T), width) > PTRDIFF_MAX / 8) status = CLSTM_TOO_LARGE;
+    if (!status && times(times(batch->N, batch->T), width_of(options)) > PTRDIFF_MAX / 8) status = CLSTM_TOO_LARGE;
     return status;
 }
 
-static double squared_error_row(const struct loss *loss, ptrdiff_t n, ptrdiff_t length) {
-    const struct arithmetic *arithmetic = loss->arithmetic;
-    const ptrdiff_t at = n * loss->batch->T * loss->width;
-    return arithmetic->squared_error(loss->isa, length * loss->width, element(arithmetic, loss->prediction, at),
-                                     element(arithmetic, loss->target, at), loss->scale,
-                                     element(arithmetic, loss->gradient, at));
+static clstm_status check_classes(const clstm_loss *options, const clstm_batch *batch, const int64_t *target) {
+    if (options->kind != CLSTM_CLASSES) return CLSTM_OK;
+    for (ptrdiff_t n = 0; n < batch->N; n++)
+        for (ptrdiff_t q = n * batch->T, end = q + length_of(batch, n); q < end; q++)
+            if ((target[q] < 0 || target[q] >= options->features) &&
+                !(options->has_ignored && target[q] == options->ignored))
+                return CLSTM_BAD_INDEX;
+    return CLSTM_OK;
 }
 
-clstm_status clstm_mse(const clstm_runtime *runtime, clstm_dtype dtype, const clstm_batch *batch, ptrdiff_t features,
-                       const void *prediction, const void *target, double *loss, void *gradient) {
-    const clstm_status status = check_loss(runtime, dtype, batch, features);
+clstm_status clstm_loss_compute(const clstm_runtime *runtime, const clstm_loss *options, const clstm_batch *batch,
+                                const void *prediction, const void *target, double *value, double *divisor,
+                                void *gradient) {
+    clstm_status status = check_loss(runtime, options, batch);
+    if (!status) status = check_classes(options, batch, target);
     if (status) return status;
-    const double valid = (double)valid_steps(batch) * (double)features;
-    struct loss it = {
+    const int classes = options->kind == CLSTM_CLASSES, smooth = classes && options->smoothing != 0;
+    struct loss loss = {
+        .options = options,
         .isa = runtime->isa,
-        .arithmetic = arithmetic_of(dtype),
+        .arithmetic = arithmetic_of(options->dtype),
         .batch = batch,
-        .width = features,
         .prediction = prediction,
         .target = target,
         .gradient = gradient,
-        .scale = 2 / valid,
-        .row = squared_error_row,
+        .width = width_of(options),
+        .run = smooth ? clstm_mixture_run : runs[options->kind],
+        .even = !(options->weight && options->weight_of_steps) &&
+                !(classes && (options->class_weight || options->has_ignored)),
+        .by_class = classes && !smooth && options->class_weight,
     };
-    *loss = mean_loss(&it, runtime, valid);
-    return CLSTM_OK;
-}
-
-static double softmax_error_row(const struct loss *loss, ptrdiff_t n, ptrdiff_t length) {
-    const struct arithmetic *arithmetic = loss->arithmetic;
-    const ptrdiff_t q = n * loss->batch->T;
-    return arithmetic->softmax_error(
-        loss->isa, length, loss->width, element(arithmetic, loss->prediction, q * loss->width),
-        (const int64_t *)loss->target + q, loss->scale, element(arithmetic, loss->gradient, q * loss->width));
-}
-
-static clstm_status check_targets(const clstm_batch *batch, ptrdiff_t classes, const int64_t *target) {
-    for (ptrdiff_t n = 0; n < batch->N; n++)
-        for (ptrdiff_t q = n * batch->T, end = q + length_of(batch, n); q < end; q++)
-            if (target[q] < 0 || target[q] >= classes) return CLSTM_BAD_INDEX;
-    return CLSTM_OK;
-}
-
-clstm_status clstm_cross_entropy(const clstm_runtime *runtime, clstm_dtype dtype, const clstm_batch *batch,
-                                 ptrdiff_t classes, const void *logits, const int64_t *target, double *loss,
-                                 void *gradient) {
-    clstm_status status = check_loss(runtime, dtype, batch, classes);
-    if (!status) status = check_targets(batch, classes, target);
-    if (status) return status;
-    const double valid = (double)valid_steps(batch);
-    struct loss it = {
-        .isa = runtime->isa,
-        .arithmetic = arithmetic_of(dtype),
-        .batch = batch,
-        .width = classes,
-        .prediction = logits,
-        .target = target,
-        .gradient = gradient,
-        .scale = 1 / valid,
-        .row = softmax_error_row,
-    };
-    *loss = mean_loss(&it, runtime, valid);
+    const ptrdiff_t terms = options->kind == CLSTM_CLASSES || options->kind == CLSTM_CLASS_PROBABILITIES ? 1
+                            : options->kind == CLSTM_GAUSSIAN ? options->features
+                                                              : loss.width;
+    *divisor = divisor_of(&loss);
+    if (*divisor == 0 && !options->sum) {
+        *value = 0;
+        no_gradient(&loss, 0, batch->N * batch->T);
+        return CLSTM_OK;
+    }
+    const double count = (options->sum ? 1 : *divisor) * (double)terms;
+    loss.scale = 1 / count;
+    *value = sum_of_rows(&loss, runtime->threads) / count;
     return CLSTM_OK;
 }
