@@ -1,22 +1,34 @@
 /* Losses of classes. The formulas stand in clstm_training.h. */
 #include <math.h>
 
+#include "../ground/compiler.h"
 #include "losses.h"
 
 /* log(1 + e) for e from 0 to 1, with z = e / (2 + e) <= 1/3:
  *
  *     log(1 + e) = log((1 + z) / (1 - z)) = 2 (z + z^3 / 3 + z^5 / 5 + ..)
  *
- * Small e keep all their digits, and what is left out is less than 1e-17 of the sum. */
-static pair log1p_pair(pair e) {
+ * Small e keep all their digits, and what is left out is less than 1e-17 of the sum. Pairs go
+ * side by side, so that their sums do not wait for themselves. */
+enum { ABREAST = 4 };
+static void log1p_of(double *e, ptrdiff_t count, double *y) {
     enum { TERMS = 17 };
-    static const double factor[TERMS] = {2,        2.0 / 3,  2.0 / 5,  2.0 / 7,  2.0 / 9,  2.0 / 11,
+    static const double factor[TERMS] = {2.0,      2.0 / 3,  2.0 / 5,  2.0 / 7,  2.0 / 9,  2.0 / 11,
                                          2.0 / 13, 2.0 / 15, 2.0 / 17, 2.0 / 19, 2.0 / 21, 2.0 / 23,
                                          2.0 / 25, 2.0 / 27, 2.0 / 29, 2.0 / 31, 2.0 / 33};
-    const pair z = e / (2 + e), square = z * z;
-    pair series = {0, 0};
-    for (int k = TERMS - 1; k >= 0; k--) series = series * square + factor[k];
-    return z * series;
+    for (ptrdiff_t j = 0; j < count; j += ABREAST * PAIR) {
+        pair z[ABREAST], square[ABREAST], series[ABREAST];
+        CLSTM_UNROLL for (int i = 0; i < ABREAST; i++) {
+            const pair e_i = *at(e, j + PAIR * i);
+            z[i] = e_i / (2 + e_i);
+            square[i] = z[i] * z[i];
+            series[i] = (pair){0, 0};
+        }
+        for (int k = TERMS - 1; k >= 0; k--) {
+            CLSTM_UNROLL for (int i = 0; i < ABREAST; i++) series[i] = series[i] * square[i] + factor[k];
+        }
+        CLSTM_UNROLL for (int i = 0; i < ABREAST; i++) * at(y, j + PAIR * i) = z[i] * series[i];
+    }
 }
 
 /* chunk.e = w. With e = exp(-|x|) and softplus(x) = log(1 + exp(x)) = max(x, 0) + log(1 + e),
@@ -28,16 +40,17 @@ static pair log1p_pair(pair e) {
 static void binary(const struct loss *loss, struct chunk *chunk, ptrdiff_t count) {
     const double smoothing = loss->options->smoothing;
     const pair zero = {0, 0};
-    double e_[CHUNK];
+    double e_[CHUNK], log1p_[CHUNK];
     for (ptrdiff_t j = 0; j < count; j += PAIR) *at(e_, j) = -size_of(*at(chunk->p, j));
     exp_in_double(loss, count, e_);
-    if (count % PAIR) e_[count] = 1;
+    for (ptrdiff_t j = count; j % (ABREAST * PAIR); j++) e_[j] = 1;
+    log1p_of(e_, count, log1p_);
     for (ptrdiff_t j = 0; j < count; j += PAIR) {
         const pair x = *at(chunk->p, j), t = (1 - smoothing) * *at(chunk->t, j) + 0.5 * smoothing, e = *at(e_, j);
         const pair a = 1 - t, b = *at(chunk->e, j) * t, larger = 1 / (1 + e), smaller = e * larger;
         const pair_bits above = x > 0;
         const pair beyond = either(above, a, b); /* what |x| is multiplied by */
-        *at(chunk->value, j) = (a + b) * log1p_pair(e) + either(beyond == 0, zero, beyond * size_of(x));
+        *at(chunk->value, j) = (a + b) * *at(log1p_, j) + either(beyond == 0, zero, beyond * size_of(x));
         *at(chunk->slope, j) = a * either(above, larger, smaller) - b * either(above, smaller, larger);
     }
 }
