@@ -297,6 +297,19 @@ cdef extern from "clstm_training.h" nogil:
                                     const void *prediction, const void *target, double *value, double *divisor,
                                     void *gradient)
 
+    ctypedef struct clstm_ctc_options:
+        ptrdiff_t classes
+        ptrdiff_t blank
+        int sum
+        int zero_infinity
+
+    clstm_status clstm_ctc_size(const clstm_runtime *runtime, const clstm_batch *batch,
+                                const clstm_ctc_options *options, ptrdiff_t S, size_t *bytes)
+    clstm_status clstm_ctc(const clstm_runtime *runtime, clstm_dtype dtype, const clstm_batch *batch,
+                           const clstm_ctc_options *options, ptrdiff_t S, const void *logits, const int64_t *target,
+                           const ptrdiff_t *target_lengths, const void *weight, double *loss, void *gradient,
+                           void *scratch)
+
     clstm_status clstm_global_norm(const clstm_runtime *runtime, clstm_dtype dtype, ptrdiff_t n, const void *x,
                                    double *norm)
     clstm_status clstm_scale(const clstm_runtime *runtime, clstm_dtype dtype, ptrdiff_t n, void *x, double factor)

@@ -68,6 +68,31 @@ clstm_status clstm_loss_compute(const clstm_runtime *runtime, const clstm_loss *
                                 const void *prediction, const void *target, double *value, double *divisor,
                                 void *gradient);
 
+/* Connectionist temporal classification (Graves et al. 2006): -log of the probability that a network which says one of C
+ * classes or, as one of them, a blank at each step, says the labels of a row in their order, each once or several times in
+ * a row, with blanks anywhere between, and one between equal labels:
+ *
+ *     logits [N,T,C]     target [N,S], the first target_lengths[n] of row n: 0 .. C-1, but the blank; others never read
+ *     row n: l_n = -log sum over all paths of prod over t of softmax(logits[t])[path[t]]
+ *     mean: sum w_n l_n / max(1, target_lengths[n]) / sum w_n, as in PyTorch; sum: sum w_n l_n
+ *
+ * A row with fewer steps than labels + equal neighbours, or with probability 0, has an infinite loss and a gradient of
+ * NaN, as in PyTorch; with zero_infinity both are 0. A row of weight 0 has no part in either. Sums over paths are in
+ * double whatever the dtype. */
+typedef struct clstm_ctc_options {
+    ptrdiff_t classes, blank; /* C; 0 .. C-1 */
+    int sum, zero_infinity;
+} clstm_ctc_options;
+/* Bytes of scratch, which grow with the threads of runtime. */
+clstm_status clstm_ctc_size(const clstm_runtime *runtime, const clstm_batch *batch, const clstm_ctc_options *options,
+                            ptrdiff_t S, size_t *bytes);
+/* target_lengths [N] each 0 .. S, and S may be 0; weight [N] of dtype, or NULL: all 1. gradient [N,T,C] is with respect to
+ * logits, overwritten, zero beyond lengths, or NULL. BAD_INDEX: a target that is no class, or the blank. */
+clstm_status clstm_ctc(const clstm_runtime *runtime, clstm_dtype dtype, const clstm_batch *batch,
+                       const clstm_ctc_options *options, ptrdiff_t S, const void *logits, const int64_t *target,
+                       const ptrdiff_t *target_lengths, const void *weight, double *loss, void *gradient,
+                       void *scratch);
+
 /* ---- optimisers, on flat buffers of n elements ------------------------------------------------------------------ */
 
 /* sqrt(sum x^2), summed in double in fixed blocks: the same bits for every number of threads. */

@@ -18,10 +18,6 @@
 #include "../clstm.h"
 #include "simd.h"
 
-#if CLSTM_X86
-#include <emmintrin.h> /* min and max of the baseline */
-#endif
-
 #define LOG2E 1.4426950408889634
 #define LN2 0.69314718055994531
 #if REAL_BITS == 32
@@ -52,27 +48,6 @@ static const real COTH[] = {1,
 #define EXP_FACTOR 0x1p512
 #define SIGMOID_OFFSET 64
 #endif
-
-/* The smaller or larger of two numbers, and b if one of them is NaN (on ARM: NaN). */
-#if VECTOR_BYTES == 64 && REAL_BITS == 32
-#define LANEWISE(op, a, b) ((vec)_mm512_##op##_ps((__m512)(a), (__m512)(b)))
-#elif VECTOR_BYTES == 64
-#define LANEWISE(op, a, b) ((vec)_mm512_##op##_pd((__m512d)(a), (__m512d)(b)))
-#elif VECTOR_BYTES == 32 && REAL_BITS == 32
-#define LANEWISE(op, a, b) ((vec)_mm256_##op##_ps((__m256)(a), (__m256)(b)))
-#elif VECTOR_BYTES == 32
-#define LANEWISE(op, a, b) ((vec)_mm256_##op##_pd((__m256d)(a), (__m256d)(b)))
-#elif CLSTM_ARM && REAL_BITS == 32
-#define LANEWISE(op, a, b) ((vec)v##op##q_f32((float32x4_t)(a), (float32x4_t)(b)))
-#elif CLSTM_ARM
-#define LANEWISE(op, a, b) ((vec)v##op##q_f64((float64x2_t)(a), (float64x2_t)(b)))
-#elif REAL_BITS == 32
-#define LANEWISE(op, a, b) ((vec)_mm_##op##_ps((__m128)(a), (__m128)(b)))
-#else
-#define LANEWISE(op, a, b) ((vec)_mm_##op##_pd((__m128d)(a), (__m128d)(b)))
-#endif
-CLSTM_INLINE vec min_(vec a, vec b) { return LANEWISE(min, a, b); }
-CLSTM_INLINE vec max_(vec a, vec b) { return LANEWISE(max, a, b); }
 
 /* ROUNDER is so large that adding it to x leaves the integer nearest to x in the lowest bits of the sum, on top of the
  * bias of an exponent; subtracting it gives that integer n as a number, and a shift gives 2^n. */

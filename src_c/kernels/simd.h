@@ -1,4 +1,5 @@
-/* Vectors of one instruction set and one precision; included by instance.h only.
+/* Vectors of one instruction set and one precision; included by what is compiled once for each instruction set:
+ * instance.h and training/lattice_body.h.
  *
  * VECTOR_BYTES is the width of a register. The types are GCC/Clang vector types, so that arithmetic is written with
  * operators; the few things they cannot say (fused multiply-add) come from one intrinsic per instruction set.
@@ -12,6 +13,10 @@
 
 #include "../ground/compiler.h"
 #include "../ground/real.h"
+
+#if CLSTM_X86
+#include <emmintrin.h> /* min and max of the baseline */
+#endif
 
 typedef real vec __attribute__((vector_size(VECTOR_BYTES)));
 typedef real_bits ivec __attribute__((vector_size(VECTOR_BYTES)));
@@ -79,6 +84,27 @@ CLSTM_INLINE void store_part(real *p, vec v, ptrdiff_t count) {
 CLSTM_INLINE vec select_(ivec mask, vec a, vec b) { return (vec)((mask & (ivec)a) | (~mask & (ivec)b)); }
 
 CLSTM_INLINE real root_(real x) { return REAL_BITS == 32 ? __builtin_sqrtf((float)x) : __builtin_sqrt(x); }
+
+/* The smaller or larger of two numbers, and b if one of them is NaN (on ARM: NaN). */
+#if VECTOR_BYTES == 64 && REAL_BITS == 32
+#define LANEWISE(op, a, b) ((vec)_mm512_##op##_ps((__m512)(a), (__m512)(b)))
+#elif VECTOR_BYTES == 64
+#define LANEWISE(op, a, b) ((vec)_mm512_##op##_pd((__m512d)(a), (__m512d)(b)))
+#elif VECTOR_BYTES == 32 && REAL_BITS == 32
+#define LANEWISE(op, a, b) ((vec)_mm256_##op##_ps((__m256)(a), (__m256)(b)))
+#elif VECTOR_BYTES == 32
+#define LANEWISE(op, a, b) ((vec)_mm256_##op##_pd((__m256d)(a), (__m256d)(b)))
+#elif CLSTM_ARM && REAL_BITS == 32
+#define LANEWISE(op, a, b) ((vec)v##op##q_f32((float32x4_t)(a), (float32x4_t)(b)))
+#elif CLSTM_ARM
+#define LANEWISE(op, a, b) ((vec)v##op##q_f64((float64x2_t)(a), (float64x2_t)(b)))
+#elif REAL_BITS == 32
+#define LANEWISE(op, a, b) ((vec)_mm_##op##_ps((__m128)(a), (__m128)(b)))
+#else
+#define LANEWISE(op, a, b) ((vec)_mm_##op##_pd((__m128d)(a), (__m128d)(b)))
+#endif
+CLSTM_INLINE vec min_(vec a, vec b) { return LANEWISE(min, a, b); }
+CLSTM_INLINE vec max_(vec a, vec b) { return LANEWISE(max, a, b); }
 
 /* a b + c, rounded once where the instruction set can, twice on the x86-64 baseline. */
 CLSTM_INLINE vec fma_(vec a, vec b, vec c) {
