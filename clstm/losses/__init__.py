@@ -18,6 +18,12 @@ from .regression import MAE, MSE, GaussianNLL, Huber, Quantile, gaussian_nll, hu
 NAMED = {
     loss.name: loss for loss in (MSE, MAE, Huber, Quantile, GaussianNLL, BinaryCrossEntropy, CrossEntropy)
 }  # that can be made without arguments
+from .base import Computed, Loss
+from .classification import CrossEntropy, cross_entropy
+from .ctc import CTC, ctc
+from .regression import MSE, mse
+
+NAMED = {loss.name: loss for loss in (MSE, CrossEntropy, CTC)}
 
 
 def make(loss: Any) -> Loss:
@@ -54,3 +60,4 @@ __all__ = [
     "mse",
     "quantile",
 ]
+__all__ = ["CTC", "MSE", "Computed", "CrossEntropy", "Loss", "cross_entropy", "ctc", "make", "mse"]
