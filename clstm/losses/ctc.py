@@ -122,8 +122,8 @@ class CTC(Loss):
     >>> loss.checked([[0, 0], [2]], (2, 5, 4), np.array([2, 5]))
     Traceback (most recent call last):
     ...
-    ValueError: target: expected labels that fit into the steps (zero_infinity=True leaves out rows where they do not), got \
-row 0 of length 2, which needs 3: 2 labels, 1 repeated
+    ValueError: target: expected labels that fit into the steps (zero_infinity=True leaves other rows out), \
+got row 0 of length 2, which needs 3: 2 labels, 1 repeated
     """
 
     name = "ctc"
@@ -168,7 +168,7 @@ row 0 of length 2, which needs 3: 2 labels, 1 repeated
         if len(bad):
             n = bad[0]
             labels, again = int(target.lengths[n]), int(repeats[n])
-            expected = "labels that fit into the steps (zero_infinity=True leaves out rows where they do not)"
+            expected = "labels that fit into the steps (zero_infinity=True leaves other rows out)"
             got = f"row {n} of length {int(steps[n])}, which needs {labels + again}: {labels} labels, {again} repeated"
             raise _arrays.wrong(ValueError, name, expected, got)
 

@@ -306,7 +306,7 @@ static void ctc_task(void *context, ptrdiff_t n, int worker) {
     };
     lay_out(&row, &arena, T, C, it->S, it->gradient ? T + 1 : 2);
     double scale = row_weight(it, n), loss = 0;
-    if (!it->options->sum) scale /= it->total_weight * (double)(row.labels > 0 ? row.labels : 1);
+    if (scale != 0 && !it->options->sum) scale /= it->total_weight * (double)(row.labels > 0 ? row.labels : 1);
     fill_gradient(it, &row, row.steps, T, 0);
     if (scale != 0) loss = forward_row(it, &row);
     if (loss == INFINITY && it->options->zero_infinity) scale = 0;
