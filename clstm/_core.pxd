@@ -310,6 +310,22 @@ cdef extern from "clstm_training.h" nogil:
                            const ptrdiff_t *target_lengths, const void *weight, double *loss, void *gradient,
                            void *scratch)
 
+    ctypedef struct clstm_ctc_beam_options:
+        ptrdiff_t classes
+        ptrdiff_t blank
+        ptrdiff_t width
+        ptrdiff_t best
+        double prune
+        void (*extend)(void *context, ptrdiff_t row, ptrdiff_t length, const int64_t *labels,
+                       double *extra) noexcept nogil
+        void *context
+
+    clstm_status clstm_ctc_beam_size(const clstm_runtime *runtime, const clstm_batch *batch,
+                                     const clstm_ctc_beam_options *options, size_t *bytes)
+    clstm_status clstm_ctc_beam(const clstm_runtime *runtime, clstm_dtype dtype, const clstm_batch *batch,
+                                const clstm_ctc_beam_options *options, const void *logits, int64_t *labels,
+                                ptrdiff_t *label_lengths, double *score, void *scratch)
+
     clstm_status clstm_global_norm(const clstm_runtime *runtime, clstm_dtype dtype, ptrdiff_t n, const void *x,
                                    double *norm)
     clstm_status clstm_scale(const clstm_runtime *runtime, clstm_dtype dtype, ptrdiff_t n, void *x, double factor)

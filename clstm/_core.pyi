@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from typing import Any, Literal, final
 
 import numpy as np
@@ -146,6 +147,17 @@ def ctc(
     zero_infinity: bool,
     gradient: bool = True,
 ) -> tuple[float, _Real | None]: ...
+def ctc_beam(
+    logits: _Real,
+    lengths: _Lengths | None,
+    blank: int,
+    width: int,
+    prune: float,
+    labels: NDArray[np.int64],
+    label_lengths: _Lengths,
+    score: NDArray[np.float64],
+    function: Callable[[tuple[int, ...]], NDArray[np.float64]] | None = None,
+) -> None: ...
 def global_norm(flat: _Real) -> float: ...
 def scale(flat: _Real, factor: float) -> None: ...
 def clip(flat: _Real, limit: float) -> None: ...

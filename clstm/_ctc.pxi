@@ -31,3 +31,59 @@ def ctc(logits, lengths, target, target_lengths, weight, Py_ssize_t blank, bint 
                            gradient_, scratch_)
     check(status)
     return loss, found
+
+
+cdef class Extension:
+    """A function of a prefix, a tuple of labels, that gives float64 (C,); the first exception that it has raised."""
+
+    cdef object function, error
+    cdef Py_ssize_t classes
+
+
+cdef void extend(void *context, ptrdiff_t row, ptrdiff_t length, const int64_t *labels, double *extra) noexcept with gil:
+    """Calls the function; after an exception, nothing is added any more."""
+    cdef Extension extension = <Extension>context
+    cdef Py_ssize_t i
+    cdef const double *found
+    if extension.error is None:
+        try:
+            given = extension.function(tuple([labels[i] for i in range(length)]))
+            found = <const double *>block(given, "extra", F64, extension.classes)
+            memcpy(extra, found, extension.classes * sizeof(double))
+            return
+        except BaseException as error:
+            extension.error = error
+    for i in range(extension.classes):
+        extra[i] = 0
+
+
+def ctc_beam(logits, lengths, Py_ssize_t blank, Py_ssize_t width, double prune, labels, label_lengths, score,
+             function=None):
+    """Writes labels (N, best, T) int64, label_lengths (N, best) intp and score (N, best) float64."""
+    cdef Kind kind = kind_of(logits)
+    cdef clstm_runtime runtime = current()
+    cdef clstm_batch batch = batch_of(logits.shape[0], logits.shape[1], lengths)
+    cdef Py_ssize_t best = labels.shape[1]
+    cdef Extension extension = Extension()
+    cdef clstm_ctc_beam_options options
+    options.classes, options.blank, options.width, options.best = logits.shape[2], blank, width, best
+    options.prune, options.extend, options.context = prune, NULL, <void *>extension
+    extension.function, extension.classes = function, options.classes
+    if function is not None:
+        options.extend = extend
+    cdef const void *logits_ = block(logits, "logits", kind, logits.size)
+    cdef int64_t *labels_ = <int64_t *>block(labels, "labels", INT64, batch.N * best * batch.T, True)
+    cdef ptrdiff_t *ends_ = <ptrdiff_t *>block(label_lengths, "label_lengths", INTP, batch.N * best, True)
+    cdef double *score_ = <double *>block(score, "score", F64, batch.N * best, True)
+    cdef size_t bytes = 0
+    cdef clstm_status status
+    with nogil:
+        status = clstm_ctc_beam_size(&runtime, &batch, &options, &bytes)
+    check(status)
+    scratch = memory(bytes)
+    cdef void *scratch_ = aligned(scratch)
+    with nogil:
+        status = clstm_ctc_beam(&runtime, dtype_of(kind), &batch, &options, logits_, labels_, ends_, score_, scratch_)
+    check(status)
+    if extension.error is not None:
+        raise extension.error

@@ -93,6 +93,27 @@ clstm_status clstm_ctc(const clstm_runtime *runtime, clstm_dtype dtype, const cl
                        const ptrdiff_t *target_lengths, const void *weight, double *loss, void *gradient,
                        void *scratch);
 
+/* Prefix beam search (Graves 2012; Hannun et al. 2014): the most probable labellings of each row, exactly where the beam
+ * is as wide as there are prefixes. At a step, a class with a probability below `prune`, 0 .. 1, is not appended.
+ *
+ * `extend`, or NULL: a language model. It writes to extra [C] what is added to the logarithm of the probability of a prefix,
+ * labels [length] of row `row`, when a class is appended; it is called once whenever a prefix comes into the beam, on the
+ * calling thread, and may not call with the same scratch. */
+typedef struct clstm_ctc_beam_options {
+    ptrdiff_t classes, blank, width, best; /* the last two at least 1 */
+    double prune;
+    void (*extend)(void *context, ptrdiff_t row, ptrdiff_t length, const int64_t *labels, double *extra);
+    void *context;
+} clstm_ctc_beam_options;
+clstm_status clstm_ctc_beam_size(const clstm_runtime *runtime, const clstm_batch *batch,
+                                 const clstm_ctc_beam_options *options, size_t *bytes);
+/* labels [N,best,T], of which the first label_lengths[n,k] are written, label_lengths [N,best], score [N,best]: the
+ * logarithm of the probability of the prefixes that were kept, and what extend has added; falling. Where there are fewer
+ * than `best`, the length is -1 and the score -infinity. */
+clstm_status clstm_ctc_beam(const clstm_runtime *runtime, clstm_dtype dtype, const clstm_batch *batch,
+                            const clstm_ctc_beam_options *options, const void *logits, int64_t *labels,
+                            ptrdiff_t *label_lengths, double *score, void *scratch);
+
 /* ---- optimisers, on flat buffers of n elements ------------------------------------------------------------------ */
 
 /* sqrt(sum x^2), summed in double in fixed blocks: the same bits for every number of threads. */

@@ -269,8 +269,8 @@ static void backward(const struct ctc *it, struct row *row, double scale) {
     g.blank_e[row->labels] = 0;
     for (ptrdiff_t t = row->steps - 1; t >= 0; t--) {
         const struct lattice_step step = step_at(row, t);
-        const double blanks = it->lattice->backward(&step, alpha_at(row, t + 1), g, row->total, row->total_e,
-                                                    row->occupancy);
+        const double blanks =
+            it->lattice->backward(&step, alpha_at(row, t + 1), g, row->total, row->total_e, row->occupancy);
         write_gradient(it, row, t, &step, blanks, scale);
     }
 }
@@ -386,8 +386,19 @@ clstm_status clstm_ctc(const clstm_runtime *runtime, clstm_dtype dtype, const cl
     if (status) return status;
     int overflow = 0;
     struct arena arena = arena_over(scratch);
-    struct ctc it = {runtime->isa, ctc_real_of(dtype), lattice_of(runtime->isa), batch, options, S, logits, weight, target,
-                     target_lengths, gradient, .total_weight = 0, .row_bytes = row_bytes(batch, options, S, &overflow)};
+    struct ctc it = {runtime->isa,
+                     ctc_real_of(dtype),
+                     lattice_of(runtime->isa),
+                     batch,
+                     options,
+                     S,
+                     logits,
+                     weight,
+                     target,
+                     target_lengths,
+                     gradient,
+                     .total_weight = 0,
+                     .row_bytes = row_bytes(batch, options, S, &overflow)};
     const int threads = threads_for(runtime, batch);
     it.rows = lay_out_call(&arena, batch->N, threads, it.row_bytes, &it.loss);
     for (ptrdiff_t n = 0; n < batch->N; n++) it.total_weight += row_weight(&it, n);

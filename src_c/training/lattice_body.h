@@ -9,9 +9,7 @@ typedef uint64_t word_vec __attribute__((vector_size(VECTOR_BYTES)));
 CLSTM_INLINE word_vec words(uint64_t word) { return word - (word_vec){0}; }
 
 /* 2^n of whole numbers n up to 1023; 0 from -1023 down. The sum has n + 1023 in its lowest bits. */
-CLSTM_INLINE vec power(vec n) {
-    return (vec)((ivec)(max_(broadcast(-1023), n) + broadcast(0x1.8p52 + 1023)) << 52);
-}
+CLSTM_INLINE vec power(vec n) { return (vec)((ivec)(max_(broadcast(-1023), n) + broadcast(0x1.8p52 + 1023)) << 52); }
 
 struct weights {
     vec m, e;
@@ -66,8 +64,8 @@ CLSTM_INLINE vec share_of(struct weights a, struct weights b, vec inverse, vec t
     return a.m * b.m * inverse * power(min_(broadcast(1), a.e + b.e - total_e));
 }
 
-static double backward(const struct lattice_step *s, struct column alpha, struct column g, double total,
-                       double total_e, double *occupancy) {
+static double backward(const struct lattice_step *s, struct column alpha, struct column g, double total, double total_e,
+                       double *occupancy) {
     const struct weights y_blank = {broadcast(s->blank), broadcast(s->blank_e)};
     const vec inverse = broadcast(1 / total), shift = broadcast(total_e);
     vec blanks[LATTICE_BLOCK / V] = {{0}};
