@@ -12,18 +12,13 @@ from typing import Any
 from .. import _arrays
 from .base import Computed, Loss, checked_weight
 from .classification import BinaryCrossEntropy, CrossEntropy, binary_cross_entropy, cross_entropy
+from .ctc import CTC, ctc
 from .own import OwnLoss, described
 from .regression import MAE, MSE, GaussianNLL, Huber, Quantile, gaussian_nll, huber, mae, mse, quantile
 
 NAMED = {
-    loss.name: loss for loss in (MSE, MAE, Huber, Quantile, GaussianNLL, BinaryCrossEntropy, CrossEntropy)
+    loss.name: loss for loss in (MSE, MAE, Huber, Quantile, GaussianNLL, BinaryCrossEntropy, CrossEntropy, CTC)
 }  # that can be made without arguments
-from .base import Computed, Loss
-from .classification import CrossEntropy, cross_entropy
-from .ctc import CTC, ctc
-from .regression import MSE, mse
-
-NAMED = {loss.name: loss for loss in (MSE, CrossEntropy, CTC)}
 
 
 def make(loss: Any) -> Loss:
@@ -39,7 +34,13 @@ def make(loss: Any) -> Loss:
     return OwnLoss(loss)
 
 
+def from_config(name: str, config: dict[str, Any]) -> Loss:
+    """The loss with this name and this configuration, what its `config` returned, perhaps by way of JSON."""
+    return NAMED[_arrays.choice("name", name, tuple(NAMED))](**config)
+
+
 __all__ = [
+    "CTC",
     "MAE",
     "MSE",
     "BinaryCrossEntropy",
@@ -53,6 +54,8 @@ __all__ = [
     "binary_cross_entropy",
     "checked_weight",
     "cross_entropy",
+    "ctc",
+    "from_config",
     "gaussian_nll",
     "huber",
     "mae",
@@ -60,4 +63,3 @@ __all__ = [
     "mse",
     "quantile",
 ]
-__all__ = ["CTC", "MSE", "Computed", "CrossEntropy", "Loss", "cross_entropy", "ctc", "make", "mse"]
