@@ -9,6 +9,7 @@ Arrays are batch-first, (N, T, F): sequences, steps, features.
 """
 
 from . import init, schedules
+from . import init, metrics
 from .attention_pool import AttentionPool
 from .cells import GRUCell, LSTMCell, RNNCell
 from .config import get_num_threads, set_backend, set_num_threads, show_config
@@ -62,6 +63,7 @@ __all__ = [
     "init",
     "load",
     "schedules",
+    "metrics",
     "set_backend",
     "set_num_threads",
     "show_config",
