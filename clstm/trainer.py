@@ -52,7 +52,8 @@ class Trainer:
         Or one of these with other options, see `clstm.losses`, or a function ``(prediction, target) -> (loss,
         gradient)``, see `clstm.losses.OwnLoss`.
     optimizer : str or Optimizer
-        "sgd", "adam" or "adamw", which are `SGD`, `Adam` and `AdamW` with their defaults, or an object of these.
+        "sgd", "rmsprop", "adagrad", "adam", "adamw", "amsgrad", "asgd" or "ntasgd", which are `SGD`, `RMSprop` and so on
+        with their defaults ("amsgrad" is ``Adam(amsgrad=True)``), or an object of these.
     learning_rate : float, optional
         For an optimiser that is given by its name.
     clip_norm : float, optional
@@ -146,8 +147,9 @@ class Trainer:
 
     @optimizer.setter
     def optimizer(self, optimizer: str | Optimizer) -> None:
-        self._optimizer = optimizers.make(optimizer)
-        self.optimizer_state = self._optimizer.state_for(self.net._shapes)
+        made = optimizers.make(optimizer)
+        self.optimizer_state = made.state_for(self.net._shapes)
+        self._optimizer = made
 
     def __repr__(self):
         given = "".join(f", {name}={value}" for name in ("bptt", "memory") if (value := getattr(self, name)))

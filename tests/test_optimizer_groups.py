@@ -173,6 +173,11 @@ def test_groups_in_a_trainer(rng):
     trainer.fit(x, y, epochs=2, progress=False)
     for name, array in net.parameters().items():
         assert np.array_equal(array, before[name]) == name.startswith("0.")
+    optimizer, state = trainer.optimizer, trainer.optimizer_state
+    with pytest.raises(ValueError, match="groups: "):
+        trainer.optimizer = Adam(groups=[Group("lstm")])
+    assert trainer.optimizer is optimizer
+    assert trainer.optimizer_state is state
 
 
 # The state in a file

@@ -1,6 +1,7 @@
 """Attributes that are checked whenever they are set.
 
-They have no `__get__`: Python finds the value in the object itself then, as fast as that of any attribute.
+They have no `__get__`: Python finds the value in the object itself then, as fast as that of any attribute. For
+checkers of types, the functions that make them return Any.
 """
 
 from __future__ import annotations
@@ -26,10 +27,6 @@ class Number:
     def __set_name__(self, owner, name):
         self.name = name
 
-    if TYPE_CHECKING:
-
-        def __get__(self, instance: Any, owner: Any = None) -> Any: ...
-
     def __set__(self, instance: Any, value: Any) -> None:
         instance.__dict__[self.name] = self.checked(value)
 
@@ -54,24 +51,25 @@ class Flag:
     def __set_name__(self, owner, name):
         self.name = name
 
-    if TYPE_CHECKING:
-
-        def __get__(self, instance: Any, owner: Any = None) -> Any: ...
-
     def __set__(self, instance: Any, value: Any) -> None:
         instance.__dict__[self.name] = _arrays.flag(self.name, value)
 
 
-def not_negative():
+def not_negative() -> Any:
     """An attribute that is at least 0."""
     return Number("at least 0", lambda value: value >= 0)
 
 
-def positive(optional=False):
+def positive(optional: bool = False) -> Any:
     """An attribute above 0."""
     return Number("above 0", lambda value: value > 0, optional)
 
 
-def fraction():
+def fraction() -> Any:
     """An attribute that is at least 0 and below 1."""
     return Number("at least 0 and below 1", lambda value: 0 <= value < 1)
+
+
+def flag() -> Any:
+    """An attribute that is True or False."""
+    return Flag()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from .. import _core
 from .base import CoreOptimizer
-from .hyperparameters import Flag, fraction, positive
+from .hyperparameters import flag, fraction, positive
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -47,7 +47,7 @@ class RMSprop(CoreOptimizer):
     alpha = fraction()
     epsilon = positive()
     momentum = fraction()
-    centered = Flag()
+    centered = flag()
 
     def __init__(
         self,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from .. import _arrays, _core
 from .base import CoreOptimizer
-from .hyperparameters import Flag, fraction
+from .hyperparameters import flag, fraction
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,7 +48,7 @@ class SGD(CoreOptimizer):
     options: ClassVar[dict[str, Any]] = {"dampening": 0.0, **CoreOptimizer.options}
     momentum = fraction()
     dampening = fraction()
-    nesterov = Flag()
+    nesterov = flag()
 
     def __init__(
         self,

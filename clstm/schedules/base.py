@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 UNITS = ("step", "epoch")
 
 
-def share(optional=False):
+def share(optional: bool = False) -> Any:
     """An attribute from 0 to 1."""
     return Number("from 0 to 1", lambda value: 0 <= value <= 1, optional)
 

@@ -51,7 +51,7 @@ class ReduceOnPlateau(Schedule):
     """
 
     arguments = ("factor", "patience", "threshold", "threshold_mode", "cooldown", "least", "mode", "per")
-    factor = Number("at least 0 and below 1", lambda value: 0 <= value < 1)
+    factor: Any = Number("at least 0 and below 1", lambda value: 0 <= value < 1)
     threshold = not_negative()
     least = not_negative()
 
