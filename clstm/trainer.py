@@ -52,8 +52,8 @@ class Trainer:
         Or one of these with other options, see `clstm.losses`, or a function ``(prediction, target) -> (loss,
         gradient)``, see `clstm.losses.OwnLoss`.
     optimizer : str or Optimizer
-        "sgd", "rmsprop", "adagrad", "adam", "adamw", "amsgrad", "asgd" or "ntasgd", which are `SGD`, `RMSprop` and so on
-        with their defaults ("amsgrad" is ``Adam(amsgrad=True)``), or an object of these.
+        "sgd", "rmsprop", "adagrad", "adam", "adamw", "amsgrad", "asgd" or "ntasgd", which are `SGD`, `RMSprop` and so
+        on with their defaults ("amsgrad" is ``Adam(amsgrad=True)``), or an object of these.
     learning_rate : float, optional
         For an optimiser that is given by its name.
     clip_norm : float, optional
