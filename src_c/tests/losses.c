@@ -32,6 +32,14 @@ static double *random_doubles(ptrdiff_t count, double from, double to) {
     return x;
 }
 
+/* No prediction where the slope of the loss jumps, which would be no place for differences. */
+static void away_from_targets(struct problem *in) {
+    for (ptrdiff_t i = 0; i < in->steps * in->width; i++) {
+        const double t = get(in->loss.dtype, in->target, i / (in->width / in->target_width));
+        if (fabs(get(in->loss.dtype, in->prediction, i) - t) < 1e-3) set(in->loss.dtype, in->prediction, i, t + 0.01);
+    }
+}
+
 /* Variant 0 is plain; 1 has all options, lengths and weights of rows; 2 has weights of steps, and sums. */
 static struct problem make_problem(clstm_loss_kind kind, clstm_dtype dtype, const ptrdiff_t size[3], int variant) {
     const ptrdiff_t N = size[0], T = size[1], F = size[2], NT = N * T;
@@ -44,6 +52,7 @@ static struct problem make_problem(clstm_loss_kind kind, clstm_dtype dtype, cons
     if (kind == CLSTM_GAUSSIAN) in.width = 2 * F;
     in.prediction = random_buffer(dtype, NT * in.width, 2);
     in.target = random_buffer(dtype, NT * F, 2);
+    if (kind == CLSTM_ABSOLUTE || kind == CLSTM_QUANTILES) away_from_targets(&in);
     for (ptrdiff_t i = 0; i < NT * F && kind >= CLSTM_BINARY; i++)
         set(dtype, in.target, i, fabs(get(dtype, in.target, i)) / 2);
     if (kind == CLSTM_CLASSES) {
@@ -164,7 +173,7 @@ static void check_problem(const struct problem *in, const clstm_runtime *one, co
         const double factor = scale * weight_of(in, q);
         if (factor > 0) step_in_double(in, q, p, t);
         expected += factor > 0 ? factor * step_value(loss, in->width, p, t) : 0;
-        check_step(in, q, factor, g1);
+        if (in->steps < 100 || q % 37 == 0 || factor == 0) check_step(in, q, factor, g1);
     }
     const double tolerance = loss->dtype == CLSTM_F32 ? 1e-5 : 1e-13;
     CHECK(fabs(value[0] - expected) <= tolerance * (1 + fabs(expected)), "loss %d is %g, not %g", loss->kind, value[0],
