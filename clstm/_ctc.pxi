@@ -33,42 +33,37 @@ def ctc(logits, lengths, target, target_lengths, weight, Py_ssize_t blank, bint 
     return loss, found
 
 
-cdef class Extension:
-    """A function of a prefix, a tuple of labels, that gives float64 (C,); the first exception that it has raised."""
-
-    cdef object function, error
-    cdef Py_ssize_t classes
-
-
 cdef void extend(void *context, ptrdiff_t row, ptrdiff_t length, const int64_t *labels, double *extra) noexcept with gil:
-    """Calls the function; after an exception, nothing is added any more."""
-    cdef Extension extension = <Extension>context
-    cdef Py_ssize_t i
+    """Calls what is in the list [function, classes, error]; after its first error, nothing is added any more."""
+    cdef list function = <list>context
+    cdef Py_ssize_t i, classes = function[1]
     cdef const double *found
-    if extension.error is None:
+    if function[2] is None:
         try:
-            given = extension.function(tuple([labels[i] for i in range(length)]))
-            found = <const double *>block(given, "extra", F64, extension.classes)
-            memcpy(extra, found, extension.classes * sizeof(double))
+            given = function[0](tuple([labels[i] for i in range(length)]))
+            found = <const double *>block(given, "extra", F64, classes)
+            memcpy(extra, found, classes * sizeof(double))
             return
         except BaseException as error:
-            extension.error = error
-    for i in range(extension.classes):
+            function[2] = error
+    for i in range(classes):
         extra[i] = 0
 
 
 def ctc_beam(logits, lengths, Py_ssize_t blank, Py_ssize_t width, double prune, labels, label_lengths, score,
              function=None):
-    """Writes labels (N, best, T) int64, label_lengths (N, best) intp and score (N, best) float64."""
+    """Writes labels (N, best, T) int64, label_lengths (N, best) intp and score (N, best) float64.
+
+    The function gets a tuple of labels and gives float64 (C,).
+    """
     cdef Kind kind = kind_of(logits)
     cdef clstm_runtime runtime = current()
     cdef clstm_batch batch = batch_of(logits.shape[0], logits.shape[1], lengths)
     cdef Py_ssize_t best = labels.shape[1]
-    cdef Extension extension = Extension()
+    cdef list context = [function, logits.shape[2], None]
     cdef clstm_ctc_beam_options options
     options.classes, options.blank, options.width, options.best = logits.shape[2], blank, width, best
-    options.prune, options.extend, options.context = prune, NULL, <void *>extension
-    extension.function, extension.classes = function, options.classes
+    options.prune, options.extend, options.context = prune, NULL, <void *>context
     if function is not None:
         options.extend = extend
     cdef const void *logits_ = block(logits, "logits", kind, logits.size)
@@ -85,5 +80,5 @@ def ctc_beam(logits, lengths, Py_ssize_t blank, Py_ssize_t width, double prune, 
     with nogil:
         status = clstm_ctc_beam(&runtime, dtype_of(kind), &batch, &options, logits_, labels_, ends_, score_, scratch_)
     check(status)
-    if extension.error is not None:
-        raise extension.error
+    if context[2] is not None:
+        raise context[2]
