@@ -26,6 +26,7 @@ EXAMPLES = """examples:
   python -m bench report results.json                    prints the tables again
   python -m bench targets results.json                   compares with what the project promises itself
   python -m bench plot results.json --plots docs/_drawings
+  python -m bench losses --help                          another command: losses against those of other packages
   python -m bench tasks --help                           another command: does an LSTM learn what it should?
 
 kinds of rows: {kinds}
@@ -121,6 +122,10 @@ def main(arguments=None) -> int:
         from .trials import command
 
         return command.main(arguments[1:])
+    if arguments[:1] == ["losses"]:
+        from . import losses
+
+        return losses.main(arguments[1:])
     args = parser().parse_args(arguments)
     measures = args.command in ("run", "variants")
     args.out = args.out or (VARIANTS_OUT if args.command == "variants" else OUT)

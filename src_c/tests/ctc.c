@@ -210,6 +210,7 @@ static void check_statuses(void) {
     in.S = -1;
     CHECK(run(&in, &runtime, &loss, g) == CLSTM_BAD_SIZE, "S");
     in.S = PTRDIFF_MAX / 1024;
+    in.batch.T = 100000;
     CHECK(run(&in, &runtime, &loss, g) == CLSTM_TOO_LARGE, "S");
     in.S = 2;
     in.options.classes = 0;
