@@ -10,6 +10,7 @@ Arrays are batch-first, (N, T, F): sequences, steps, features.
 
 from . import init, schedules
 from . import init, metrics
+from . import decoding, init
 from .attention_pool import AttentionPool
 from .cells import GRUCell, LSTMCell, RNNCell
 from .config import get_num_threads, set_backend, set_num_threads, show_config
@@ -59,6 +60,7 @@ __all__ = [
     "Tape",
     "Trace",
     "Trainer",
+    "decoding",
     "get_num_threads",
     "init",
     "load",
