@@ -28,6 +28,7 @@ EXAMPLES = """examples:
   python -m bench plot results.json --plots docs/_drawings
   python -m bench losses --help                          another command: losses against those of other packages
   python -m bench tasks --help                           another command: does an LSTM learn what it should?
+  python -m bench characters --text tinyshakespeare.txt  another command: a whole training, beside PyTorch
 
 kinds of rows: {kinds}
 engines: {engines}"""
@@ -126,6 +127,10 @@ def main(arguments=None) -> int:
         from . import losses
 
         return losses.main(arguments[1:])
+    if arguments[:1] == ["characters"]:
+        from . import characters
+
+        return characters.main(arguments[1:])
     args = parser().parse_args(arguments)
     measures = args.command in ("run", "variants")
     args.out = args.out or (VARIANTS_OUT if args.command == "variants" else OUT)

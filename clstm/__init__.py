@@ -8,9 +8,7 @@
 Arrays are batch-first, (N, T, F): sequences, steps, features.
 """
 
-from . import init, schedules
-from . import init, metrics
-from . import decoding, init
+from . import callbacks, decoding, init, metrics, schedules
 from .attention_pool import AttentionPool
 from .cells import GRUCell, LSTMCell, RNNCell
 from .config import get_num_threads, set_backend, set_num_threads, show_config
@@ -29,7 +27,7 @@ from .pool import Pool
 from .rnn import RNN
 from .stream import Stream
 from .trace import Trace
-from .trainer import Trainer
+from .training.trainer import Trainer
 
 __version__ = "0.1.0"
 
@@ -60,12 +58,13 @@ __all__ = [
     "Tape",
     "Trace",
     "Trainer",
+    "callbacks",
     "decoding",
     "get_num_threads",
     "init",
     "load",
-    "schedules",
     "metrics",
+    "schedules",
     "set_backend",
     "set_num_threads",
     "show_config",

@@ -224,7 +224,7 @@ def write(
     header = header_of(arrays, names, metadata or {})
     path = os.fsdecode(path)
     folder, name = os.path.split(os.path.realpath(path))  # through a symbolic link, which stays
-    temporary = os.path.join(folder, f".clstm-{os.urandom(8).hex()}.tmp")
+    temporary = os.path.join(folder, f"{temporary_stem(name)}{os.urandom(8).hex()}.tmp")
     try:
         with open(temporary, "xb") as file:
             file.write(len(header).to_bytes(8, "little"))
@@ -269,6 +269,22 @@ def header_of(arrays, names, metadata):
         begin = end
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode("utf-8")
     return text + b" " * (-len(text) % 8)
+
+
+def remove_temporaries(path: str) -> None:
+    """Removes what writers of this path have left that were killed; nobody may be writing it."""
+    folder, name = os.path.split(os.path.realpath(path))
+    if not os.path.isdir(folder):
+        return
+    stem = temporary_stem(name)
+    for entry in os.listdir(folder):
+        if entry.startswith(stem) and entry.endswith(".tmp") and len(entry) == len(stem) + 20:
+            remove(os.path.join(folder, entry))
+
+
+def temporary_stem(name):
+    """How the names of temporary files begin, whose end is random; no longer than a name may be."""
+    return f".{name[:200]}-"
 
 
 def remove(path):

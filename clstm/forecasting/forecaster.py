@@ -17,7 +17,7 @@ from ..network import Network
 from ..optimizers import AdamW
 from ..pool import Pool
 from ..progress import bar as bar_of
-from ..trainer import Trainer
+from ..training.trainer import Trainer
 from . import file
 from .results import Backtest, Band, Fitted, Forecast, least_values
 from .series import MOST_GAPS, Plan, Preparation, fill_gaps, make_plan

@@ -55,6 +55,12 @@ def make(metric: Any) -> Metric:
     return NAMED[_arrays.choice("metrics", metric, tuple(NAMED))]()
 
 
+def from_config(name: str, config: dict[str, Any]) -> Metric:
+    """The metric of the class with this name, with what its `config` returned, perhaps by way of JSON."""
+    known = {metric.__name__: metric for metric in NAMED.values()}
+    return known[_arrays.choice("name", name, tuple(known))](**config)
+
+
 __all__ = [
     "CER",
     "F1",
@@ -74,6 +80,7 @@ __all__ = [
     "cer",
     "edit_distance",
     "f1",
+    "from_config",
     "mae",
     "make",
     "mase",

@@ -14,7 +14,8 @@ from .. import _arrays
 class Metric:
     """A figure over all that `update` was shown since `reset`. It can be copied and pickled at any time.
 
-    A metric of your own is a class with the three methods; the attributes have these defaults.
+    A metric of your own is a class with the three methods; the attributes have these defaults. What it adds up is in
+    attributes whose names begin with an underscore, so that a checkpoint in the middle of an epoch can keep it.
 
     Attributes
     ----------
@@ -50,6 +51,21 @@ class Metric:
     def result(self) -> float:
         """The figure; NaN where nothing has counted."""
         raise NotImplementedError
+
+    def state(self) -> dict[str, Any]:
+        """What has been added up since `reset`: numbers and arrays."""
+        return {name: value for name, value in vars(self).items() if name.startswith("_")}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Takes back what `state` gave."""
+        vars(self).update(state)
+
+    def config(self) -> dict[str, Any] | None:
+        """The arguments that make an equal metric, of what JSON knows; None if there are others, such as functions."""
+        names = inspect.signature(type(self)).parameters
+        found = {name: getattr(self, name, NotImplemented) for name in names}
+        simple = all(value is None or isinstance(value, (bool, int, float, str)) for value in found.values())
+        return found if simple else None
 
 
 class Function(Metric):

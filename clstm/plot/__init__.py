@@ -8,6 +8,6 @@ lighter with them, and where a sign counts go two ways from white, which is zero
 
 from .inside import gates, saturation, states
 from .series import forecast
-from .training import gradient_flow, history
+from .training import gradient_flow, history, learning_rates
 
-__all__ = ["forecast", "gates", "gradient_flow", "history", "saturation", "states"]
+__all__ = ["forecast", "gates", "gradient_flow", "history", "learning_rates", "saturation", "states"]

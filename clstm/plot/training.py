@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import ArrayLike
 
+    from ..training.rate_finder import RateFinding
+
 LOSSES = {"loss": "training", "val_loss": "validation"}
 
 
@@ -149,6 +151,46 @@ def history(
     ax.set_xlabel("epoch")
     ax.set_ylabel("loss" if set(lines) <= set(LOSSES) else ", ".join(lines))
     style.whole_steps(ax.xaxis)
+    style.legend_above(ax)
+    return ax
+
+
+def learning_rates(finding: RateFinding, *, ax: Axes | None = None) -> Axes:
+    """Lines: the loss over the learning rate, as `Trainer.find_learning_rate` has seen it, and what it suggests.
+
+    Parameters
+    ----------
+    finding : RateFinding
+    ax : matplotlib.axes.Axes, optional
+        None: a new figure of pyplot.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Examples
+    --------
+    >>> import numpy as np, clstm
+    >>> from matplotlib.figure import Figure
+    >>> from clstm import plot
+    >>> trainer = clstm.Trainer(clstm.LSTM(1, 4, rng=0), rng=0)
+    >>> found = trainer.find_learning_rate(np.ones((8, 5, 1)), np.zeros((8, 5, 4)), steps=30)
+    >>> ax = plot.learning_rates(found, ax=Figure().add_subplot())
+    >>> ax.get_xscale()
+    'log'
+    """
+    ax = style.new_axes(figsize=(7, 3.5)) if ax is None else ax
+    ax.plot(finding.rates, finding.losses, color="#b8b8b8", linewidth=1, label="loss of the batch")
+    ax.plot(finding.rates, finding.smoothed, **style.line(0), label="smoothed")
+    label = f"suggestion: {finding.suggestion:.2g}"
+    ax.axvline(finding.suggestion, color=style.DARK, linestyle=":", linewidth=1.2, label=label)
+    ax.set_xscale("log")
+    least = float(finding.smoothed.min())
+    room = max(float(finding.smoothed[0]) - least, 1e-12)
+    ax.set_ylim(least - 0.3 * room, float(finding.smoothed[0]) + 0.7 * room)
+    style.frame(ax)
+    ax.set_xlabel("learning rate")
+    ax.set_ylabel("loss")
     style.legend_above(ax)
     return ax
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from . import _arrays, budget
-from .network import Network
+from .. import _arrays, budget
+from ..network import Network
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from .layer import Layer
+    from ..layer import Layer
 
 
 class OptionalSize:

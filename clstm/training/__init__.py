@@ -1,0 +1,1 @@
+"""The trainer, its loop, and the forms of data that it takes."""
