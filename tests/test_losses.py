@@ -874,6 +874,14 @@ def test_a_function_gets_lengths_and_weights_if_it_has_parameters_for_them(rng):
     assert not losses.OwnLoss(lambda prediction, lengths, /: None).takes_lengths
 
 
+@pytest.mark.parametrize(
+    "function", [abs, lambda prediction: None, lambda p, t, scale: None, lambda weight, lengths: None]
+)
+def test_a_function_has_to_take_prediction_and_target(function):
+    with pytest.raises(TypeError, match=r"function: expected a function \(prediction, target\), got the parameters \("):
+        losses.OwnLoss(function)
+
+
 def test_lengths_and_weights_for_a_function_that_takes_none_are_refused():
     loss, x = losses.OwnLoss(lopsided), np.ones((2, 3, 1))
     for call in (loss.checked, loss.compute):

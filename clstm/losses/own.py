@@ -66,6 +66,7 @@ class OwnLoss(Loss):
         self.function, self.aligned = function, _arrays.flag("aligned", aligned)
         self.name = getattr(function, "__name__", type(function).__name__)
         self.takes_lengths, self.takes_weight = (takes(function, name) for name in PASSED_ON)
+        check_parameters(function, [name for name in PASSED_ON if takes(function, name)])
 
     def checked(self, target, shape, lengths=None, name="target"):
         """The target as an array, which the function has to understand."""
@@ -106,12 +107,31 @@ class OwnLoss(Loss):
         return _arrays.of_shape(name, value, prediction.dtype, prediction.shape)
 
 
+def signature_of(function: Callable[..., Any]) -> inspect.Signature | None:
+    """None of some functions that are written in C."""
+    try:
+        return inspect.signature(function)
+    except (TypeError, ValueError):
+        return None
+
+
+def check_parameters(function: Callable[..., Any], more: list[str]) -> None:
+    """Raises unless a function can be called with a prediction, a target, and arguments of these names."""
+    signature = signature_of(function)
+    try:
+        if signature is not None:
+            signature.bind(None, None, **dict.fromkeys(more))
+    except TypeError:
+        got = f"the parameters {signature} of {function!r}"
+        raise _arrays.wrong(TypeError, "function", "a function (prediction, target)", got) from None
+
+
 def takes(function: Callable[..., Any], name: str) -> bool:
     """Whether a function can be called with an argument of this name."""
-    try:
-        parameters = inspect.signature(function).parameters
-    except (TypeError, ValueError):  # of some that are written in C
+    signature = signature_of(function)
+    if signature is None:
         return False
+    parameters = signature.parameters
     if name in parameters:
         return parameters[name].kind in (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     return any(one.kind == inspect.Parameter.VAR_KEYWORD for one in parameters.values())
