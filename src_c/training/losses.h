@@ -1,12 +1,13 @@
-/* What the losses share. losses.c knows which steps count and by what weight; regression.c and classification.c know what
- * a loss is, and work on runs of steps of one row that have the same weight. */
+/* What the losses share. losses.c knows which steps count and by what weight; regression.c and classification.c know
+ * what a loss is, and work on runs of steps of one row that have the same weight. */
 #ifndef CLSTM_TRAINING_LOSSES_H
 #define CLSTM_TRAINING_LOSSES_H
 
 #include "arithmetic.h"
 
 struct loss;
-/* The sum of a loss over all elements of `steps` steps, from step q of [N T] on; gradient = scale times that of this sum. */
+/* The sum of a loss over all elements of `steps` steps, from step q of [N T] on; gradient = scale times that of the
+ * sum. */
 typedef double loss_run(const struct loss *loss, ptrdiff_t q, ptrdiff_t steps, double scale);
 
 loss_run clstm_squared_run, clstm_absolute_run, clstm_huber_run, clstm_quantiles_run, clstm_gaussian_run;
@@ -30,8 +31,8 @@ struct loss {
     double sum[MAX_BLOCKS];
 };
 
-/* A few elements in double: arithmetic is the same for both precisions, and costs less than to fetch them. They are taken
- * two at a time, which all processors can; an odd count is padded by a zero. */
+/* A few elements in double: arithmetic is the same for both precisions, and costs less than to fetch them. They are
+ * taken two at a time, which all processors can; an odd count is padded by a zero. */
 enum { CHUNK = 64, PAIR = 2 };
 
 typedef double pair __attribute__((vector_size(16), aligned(8), may_alias));
