@@ -11,7 +11,7 @@ extern "C" {
 
 /* ---- losses ---------------------------------------------------------------------------------------------------- */
 
-/* What is summed over the steps of a batch, for a prediction p and a target t of F features each, unless said otherwise.
+/* What is summed over the steps of a batch, for a prediction p and a target t of F features each unless said otherwise.
  * The loss of a step is the mean over its features. */
 typedef enum {
     CLSTM_SQUARED = 0, /* (p - t)^2 */
@@ -58,9 +58,9 @@ typedef struct clstm_loss {
  *     value = sum of w l / divisor (the mean), or sum of w l          divisor = sum of w
  *
  * over the valid steps, summed in double. For CLASSES the weight of the class y is a factor of w in the divisor (as it
- * is of w l unless smoothing makes it one of each term). Steps that do not count (beyond lengths, ignored, or of weight 0)
- * are not read. If the divisor is 0, so is the mean. Targets of CLASSES are checked first, all of them within lengths:
- * BAD_INDEX.
+ * is of w l unless smoothing makes it one of each term). Steps that do not count (beyond lengths, ignored, or of weight
+ * 0) are not read. If the divisor is 0, so is the mean. Targets of CLASSES are checked first, all of them within
+ * lengths: BAD_INDEX.
  *
  * prediction [N,T, what the kind says], target [N,T, what the kind says], gradient that of value with respect to
  * prediction, overwritten, zero where nothing counts, or NULL. */

@@ -1,6 +1,6 @@
 /* The frame of all losses over a batch: which steps count, and by what weight. A row is summed by itself and its
- * padding never looked at; rows are summed in order within blocks that depend on N alone, and blocks in order: neither threads
- * nor padding can change a bit. */
+ * padding never looked at; rows are summed in order within blocks that depend on N alone, and blocks in order: neither
+ * threads nor padding can change a bit. */
 #include "losses.h"
 
 #include <string.h>
