@@ -33,7 +33,8 @@ def ctc(logits, lengths, target, target_lengths, weight, Py_ssize_t blank, bint 
     return loss, found
 
 
-cdef void extend(void *context, ptrdiff_t row, ptrdiff_t length, const int64_t *labels, double *extra) noexcept with gil:
+cdef void extend(void *context, ptrdiff_t row, ptrdiff_t length, const int64_t *labels,
+                 double *extra) noexcept with gil:
     """Calls what is in the list [function, classes, error]; after its first error, nothing is added any more."""
     cdef list function = <list>context
     cdef Py_ssize_t i, classes = function[1]

@@ -1,5 +1,5 @@
-/* Connectionist temporal classification and its beam search through the public header, in exact-size buffers, against all
- * paths one by one. */
+/* Connectionist temporal classification and its beam search through the public header, in exact-size buffers, against
+ * all paths one by one. */
 #include "../clstm_training.h"
 #include "check.h"
 
@@ -49,7 +49,7 @@ static double softmax_at(const struct problem *in, ptrdiff_t n, ptrdiff_t t, ptr
     return exp(get(in->dtype, in->logits, at + c)) / sum;
 }
 
-/* The probability of the labels of row n, and the sum of those of its paths that have class k at step t in `at` [T,C]. */
+/* The probability of the labels of row n, and in `at` [T,C], or NULL, that of its paths that have class k at step t. */
 static double all_paths(const struct problem *in, ptrdiff_t n, const int64_t *labels, ptrdiff_t count, double *at) {
     const ptrdiff_t steps = in->batch.lengths[n], C = in->options.classes;
     ptrdiff_t path[MOST_STEPS] = {0};

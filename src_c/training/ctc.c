@@ -1,14 +1,14 @@
 /* Connectionist temporal classification, one row after another; the recursions stand in lattice.h.
  *
- * Forward, the weights alpha of all states are kept; backward, where a state's part in the paths, its occupancy, is known,
- * the gradient is written:
+ * Forward, the weights alpha of all states are kept; backward, where a state's part in the paths, its occupancy, is
+ * known, the gradient is written:
  *
  *     dlogits[t][k] = softmax[t][k] - sum of the occupancies at t of the states that say k
  *
- * In both recursions e^(x - the greatest x) stands in for the softmax. By its sums S_t,
- * softmax = e^(x - greatest) / S_t, the probability is divided in the end; occupancies are quotients anyway. So there are
- * a logarithm or two for a row. Where the model is sure, softmax and occupancy are almost the same: the difference
- * is taken in double for all classes in the target; others keep their exponentials in the gradient until then.
+ * In both recursions e^(x - the greatest x) stands in for the softmax. By its sums S_t, softmax = e^(x - greatest) /
+ * S_t, the probability is divided in the end; occupancies are quotients anyway. So there are a logarithm or two for a
+ * row. Where the model is sure, softmax and occupancy are almost the same: the difference is taken in double for all
+ * classes in the target; others keep their exponentials in the gradient until then.
  *
  * Only states are computed that a path can be in: after t steps none is behind t labels, and those that are left need
  * a step each. */
@@ -97,7 +97,7 @@ static void lay_out(struct row *row, struct arena *arena, ptrdiff_t T, ptrdiff_t
     row->value = arena_take(arena, S + 1, real);
 }
 
-/* ---- a row's labels and numbers ---------------------------------------------------------------------------------- */
+/* ---- the labels and numbers of a row ---- */
 
 static struct column column_at(double *data, ptrdiff_t width) {
     double *first = data + LATTICE_BLOCK;
@@ -203,7 +203,7 @@ static double fill_y(const struct ctc *it, struct row *row) {
     return logs + log(product);
 }
 
-/* ---- the recursions ------------------------------------------------------------------------------------------------ */
+/* ---- the recursions ---- */
 
 static struct lattice_step step_at(const struct row *row, ptrdiff_t t) {
     const ptrdiff_t S = row->labels, last = t < S ? t : S, first = S - row->steps + t;
@@ -275,7 +275,7 @@ static void backward(const struct ctc *it, struct row *row, double scale) {
     }
 }
 
-/* ---- a call -------------------------------------------------------------------------------------------------------- */
+/* ---- a call ---- */
 
 /* -log of the probability, infinite if it is 0. */
 static double forward_row(const struct ctc *it, struct row *row) {

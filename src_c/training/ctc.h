@@ -1,5 +1,5 @@
-/* What CTC and its decoders do with numbers of the caller's precision, behind one table, so that ctc.c and ctc_beam.c do
- * without a type. */
+/* What CTC and its decoders do with numbers of the caller's precision, behind one table, so that ctc.c and ctc_beam.c
+ * do without a type. */
 #ifndef CLSTM_CTC_H
 #define CLSTM_CTC_H
 

@@ -1,11 +1,11 @@
 /* Prefix beam search (Graves 2012, section 7.5.3; Hannun et al. 2014).
  *
- * Of each labelling so far, a prefix, there are two logarithms: of the probability of its paths that end in a blank, and
- * of those that end in its last label. At each step a prefix stays, by a blank or by its last label again, or goes on by
- * a label; equal labels in a row need the paths that end in a blank. The best `width` are kept.
+ * Of each labelling so far, a prefix, there are two logarithms: of the probability of its paths that end in a blank,
+ * and of those that end in its last label. At each step a prefix stays, by a blank or by its last label again, or goes
+ * on by a label; equal labels in a row need the paths that end in a blank. The best `width` are kept.
  *
- * Prefixes are nodes of a tree, each of them one node for good, also while it is not in the beam: so two ways to the same
- * prefix meet in the same node. One in the beam whose parent is there too gets what the parent goes on by. */
+ * Prefixes are nodes of a tree, each of them one node for good, also while it is not in the beam: so two ways to the
+ * same prefix meet in the same node. One in the beam whose parent is there too gets what the parent goes on by. */
 #include <math.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
-/* struct lattice of one instruction set. The including file has set the target, VECTOR_BYTES, and INSTANCE, the name of the
- * table. */
+/* struct lattice of one instruction set. The including file has set the target, VECTOR_BYTES, and INSTANCE, the name of
+ * the table. */
 #define REAL_BITS 64
 #include "../kernels/simd.h"
 #include "lattice.h"
@@ -59,7 +59,8 @@ static void forward(const struct lattice_step *s, struct column from, struct col
     }
 }
 
-/* a b / (total 2^total_e), at most 1 up to rounding; of exponents beyond 2^53, the last digits of which are lost, a few. */
+/* a b / (total 2^total_e), at most 1 but for rounding. Exponents beyond 2^53 have lost digits: the bound keeps `power` in
+ * its range then. */
 CLSTM_INLINE vec share_of(struct weights a, struct weights b, vec inverse, vec total_e) {
     return a.m * b.m * inverse * power(min_(broadcast(1), a.e + b.e - total_e));
 }
