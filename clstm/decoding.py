@@ -66,7 +66,7 @@ def ctc_beam(
     language_model: Callable[[tuple[int, ...]], ArrayLike] | None = None,
     language_weight: float = 1.0,
 ) -> list[list[tuple[np.ndarray, float]]]:
-    """The most probable labels of each row, by prefix beam search [1]_ [2]_.
+    """The most probable labels of each row, by prefix beam search (Graves 2012; Hannun et al. 2014).
 
     After each step, the `width` most probable beginnings are kept, each with the probability of all the kept paths that
     read as it. If none had to be dropped, the result is exact. The time grows with T, `width` and C.
@@ -97,12 +97,6 @@ def ctc_beam(
     list of list of (ndarray of int64, float)
         For each row, labels and the logarithm of their probability, with what the language model has added; the best
         first. There are fewer than `best` where no others are possible, and none where logits are NaN.
-
-    References
-    ----------
-    .. [1] Graves, "Supervised sequence labelling with recurrent neural networks", Springer 2012, section 7.5.3.
-    .. [2] Hannun, Maas, Jurafsky and Ng, "First-pass large vocabulary continuous speech recognition using
-       bi-directional recurrent DNNs", arXiv:1408.2873, 2014.
 
     Examples
     --------

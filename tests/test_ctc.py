@@ -166,6 +166,18 @@ def test_masked_classes_have_no_part(isa, rng, dtype):
         assert not found_gradient[:, :, 3].any()
 
 
+@pytest.mark.parametrize("masked", [-np.inf, -2000.0])
+def test_a_blank_that_cannot_be_said_leaves_the_labels(isa, rng, masked):
+    logits = rng.standard_normal((1, 5, 4))
+    logits[:, :, 0] = masked
+    loss, gradient = ctc(logits, [[1, 2, 3]], reduction="sum")
+    expected, expected_gradient = reference_ctc.row_gradient(np.maximum(logits[0], -2000), [1, 2, 3], 0)
+    assert loss == pytest.approx(expected, rel=1e-14)
+    np.testing.assert_allclose(gradient[0], expected_gradient, rtol=0, atol=1e-13)
+    loss, _ = ctc(logits, [[1, 1]], reduction="sum")  # needs one blank
+    assert loss == np.inf if np.isinf(masked) else loss == pytest.approx(2000, abs=10)
+
+
 # Rows with infinite losses, without weight, without steps
 
 

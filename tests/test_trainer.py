@@ -868,6 +868,8 @@ def test_parameters_that_are_not_finite_are_named(rng, value):
         ({"optimizer": "lion"}, ValueError, "optimizer: expected one of 'sgd', .*'ntasgd', got 'lion'"),
         ({"loss": "rmse"}, ValueError, "loss: expected one of 'mse', 'mae', .*'cross_entropy', got 'rmse'"),
         ({"loss": abs}, TypeError, "function: expected a function .*got the parameters"),
+        ({"loss": "mae"}, ValueError, "loss: expected one of 'mse', 'cross_entropy', .*got 'mae'"),
+        ({"loss": abs}, TypeError, "loss: expected one of"),
         ({"optimizer": "rmsprop"}, ValueError, "optimizer: expected one of 'sgd', 'adam', 'adamw', got 'rmsprop'"),
         ({"optimizer": clstm.Adam}, TypeError, "optimizer: .*got the class Adam"),
         ({"optimizer": None}, TypeError, "optimizer: expected one of"),

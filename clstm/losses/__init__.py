@@ -15,6 +15,10 @@ from .classification import BinaryCrossEntropy, CrossEntropy, binary_cross_entro
 from .ctc import CTC, ctc
 from .own import OwnLoss, described
 from .regression import MAE, MSE, GaussianNLL, Huber, Quantile, gaussian_nll, huber, mae, mse, quantile
+from .base import Computed, Loss
+from .classification import CrossEntropy, cross_entropy
+from .connectionist import CTC, ctc
+from .regression import MSE, mse
 
 NAMED = {
     loss.name: loss for loss in (MSE, MAE, Huber, Quantile, GaussianNLL, BinaryCrossEntropy, CrossEntropy, CTC)

@@ -30,7 +30,8 @@ def ctc(
 
     At each step a network says one class, or that there is none, the blank. A path of T classes reads as its labels
     once equal neighbours are merged and then blanks removed: ``a a - b`` and ``- a b b`` both read as ``a b``. The
-    probability of a target is the sum over all paths that read as it, each the product of its softmaxes [1]_.
+    probability of a target is the sum over all paths that read as it, each the product of its softmaxes (Graves,
+    Fernández, Gomez and Schmidhuber 2006).
 
     Parameters
     ----------
@@ -60,11 +61,6 @@ def ctc(
     loss : float
     gradient : ndarray, (N, T, C)
         With respect to the logits; zero beyond the lengths.
-
-    References
-    ----------
-    .. [1] Graves, Fernández, Gomez and Schmidhuber, "Connectionist temporal classification: labelling unsegmented
-       sequence data with recurrent neural networks", ICML 2006.
 
     Examples
     --------
