@@ -12,12 +12,15 @@ from . import callbacks, decoding, init, metrics, schedules
 from .attention_pool import AttentionPool
 from .cells import GRUCell, LSTMCell, RNNCell
 from .config import get_num_threads, set_backend, set_num_threads, show_config
+from .conv import Conv1d
 from .dense import Dense
+from .dropout import Dropout
 from .embedding import Embedding
 from .ensemble import Ensemble
 from .gradient_flow import GradientFlow
 from .gru import GRU
 from .layer import Layer, Tape
+from .layer_norm import LayerNorm
 from .lstm import LSTM
 from .model_file import load
 from .network import Network
@@ -42,13 +45,16 @@ __all__ = [
     "Adam",
     "AdamW",
     "AttentionPool",
+    "Conv1d",
     "Dense",
+    "Dropout",
     "Embedding",
     "Ensemble",
     "GRUCell",
     "GradientFlow",
     "LSTMCell",
     "Layer",
+    "LayerNorm",
     "Network",
     "Noise",
     "Pool",

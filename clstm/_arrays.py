@@ -358,9 +358,14 @@ def new_parameters(values: Any, shapes: dict[str, tuple[int, ...]], dtype: np.dt
         name = f"parameters[{key!r}]"
         with np.errstate(over="ignore"):  # is found as infinity below
             array = of_shape(name, values[key], dtype, shape)
-        bad = ~np.isfinite(array)
-        if bad.any():
-            place = tuple(int(axis) for axis in np.argwhere(bad)[0])
-            raise wrong(ValueError, name, "finite values", f"{array[place]} at {list(place)}")
+        finite(name, array)
         found[key] = array.copy()
     return found
+
+
+def finite(name: str, array: np.ndarray) -> None:
+    """Raises for the first number that is not finite, with its place."""
+    bad = ~np.isfinite(array)
+    if bad.any():
+        place = tuple(int(axis) for axis in np.argwhere(bad)[0])
+        raise wrong(ValueError, name, "finite values", f"{array[place]} at {list(place)}")

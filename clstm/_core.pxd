@@ -261,6 +261,21 @@ cdef extern from "clstm.h" nogil:
                                           ptrdiff_t features, const void *weights, clstm_sequence x, const void *dy,
                                           void *dscores, clstm_sequence dx)
 
+    clstm_status clstm_layer_norm_forward(const clstm_runtime *runtime, clstm_dtype dtype, const clstm_batch *batch,
+                                          ptrdiff_t features, double epsilon, clstm_sequence x, const void *gain,
+                                          const void *bias, double *moments, void *y)
+    clstm_status clstm_layer_norm_size(const clstm_batch *batch, ptrdiff_t features, size_t *scratch)
+    clstm_status clstm_layer_norm_backward(const clstm_runtime *runtime, clstm_dtype dtype, const clstm_batch *batch,
+                                           ptrdiff_t features, clstm_sequence x, const void *gain,
+                                           const double *moments, const void *dy, clstm_sequence dx, void *dgain,
+                                           void *dbias, void *scratch)
+
+    clstm_status clstm_dropout(const clstm_runtime *runtime, clstm_dtype dtype, const clstm_batch *batch,
+                               ptrdiff_t features, double rate, int once, clstm_sequence x, clstm_sequence y)
+
+    clstm_status clstm_activate_backward(const clstm_runtime *runtime, clstm_dtype dtype, clstm_activation function,
+                                         ptrdiff_t n, const void *y, const void *dy, void *dz)
+
     clstm_status clstm_activate(const clstm_runtime *runtime, clstm_dtype dtype, clstm_activation function,
                                 ptrdiff_t n, const void *x, void *y)
 

@@ -225,4 +225,23 @@ def asgd_update(
     weight_decay: float = 0.0,
     step: int = 1,
 ) -> None: ...
+def layer_norm_forward(
+    epsilon: float, x: _Real, gain: _Real | None, bias: _Real | None, moments: NDArray[np.float64], y: _Real
+def layer_norm_backward(
+    x: _Real,
+    gain: _Real | None,
+    moments: NDArray[np.float64],
+    dy: _Real,
+    dx: _Real | None,
+    dgain: _Real | None,
+    dbias: _Real | None,
+def dropout(
+    rate: float,
+    once: bool,
+    noise: _Noise | None,
+    x: _Real,
+    y: _Real,
+    lengths: _Lengths | None = None,
+    pieces: _Pieces | None = None,
+def activate_backward(name: str, y: _Real, dy: _Real, dz: _Real) -> None: ...
 def activate(name: str, array: _Real, isa: str | None = None) -> _Real: ...

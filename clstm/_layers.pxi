@@ -152,7 +152,86 @@ def attention_backward(weights, x, lengths, dy, dscores, dx):
     check(status)
 
 
+def layer_norm_forward(double epsilon, x, gain, bias, moments, y):
+    """y (N, T, F) = gain N(x) + bias; moments (N, T, 2) are for backward"""
+    cdef Kind kind = kind_of(x)
+    cdef clstm_runtime runtime = current()
+    cdef clstm_batch batch = batch_of(x.shape[0], x.shape[1], None)
+    cdef Py_ssize_t features = x.shape[2], steps = batch.N * batch.T
+    cdef clstm_sequence x_ = sequence(x, "x", kind, batch, features)
+    cdef const void *gain_ = block(gain, "gain", kind, features)
+    cdef const void *bias_ = block(bias, "bias", kind, features)
+    cdef double *moments_ = <double *>block(moments, "moments", F64, 2 * steps, True)
+    cdef void *y_ = block(y, "y", kind, steps * features, True)
+    cdef clstm_status status
+    with nogil:
+        status = clstm_layer_norm_forward(
+            &runtime, dtype_of(kind), &batch, features, epsilon, x_, gain_, bias_, moments_, y_)
+    check(status)
+
+
+def layer_norm_backward(x, gain, moments, dy, dx, dgain, dbias):
+    """Writes dx, adds to dgain and dbias; each may be None."""
+    cdef Kind kind = kind_of(x)
+    cdef clstm_runtime runtime = current()
+    cdef clstm_batch batch = batch_of(x.shape[0], x.shape[1], None)
+    cdef Py_ssize_t features = x.shape[2], steps = batch.N * batch.T
+    cdef clstm_sequence x_ = sequence(x, "x", kind, batch, features)
+    cdef clstm_sequence dx_ = sequence(dx, "dx", kind, batch, features, True)
+    cdef const void *gain_ = block(gain, "gain", kind, features)
+    cdef const double *moments_ = <const double *>block(moments, "moments", F64, 2 * steps)
+    cdef const void *dy_ = block(dy, "dy", kind, steps * features)
+    cdef void *dgain_ = block(dgain, "dgain", kind, features, True)
+    cdef void *dbias_ = block(dbias, "dbias", kind, features, True)
+    cdef size_t size
+    cdef clstm_status status
+    with nogil:
+        status = clstm_layer_norm_size(&batch, features, &size)
+    check(status)
+    scratch = memory(size)
+    cdef void *scratch_ = aligned(scratch)
+    with nogil:
+        status = clstm_layer_norm_backward(
+            &runtime, dtype_of(kind), &batch, features, x_, gain_, moments_, dy_, dx_, dgain_, dbias_, scratch_)
+    check(status)
+
+
+def dropout(double rate, bint once, tuple noise, x, y, lengths=None, pieces=None):
+    """y = x times a random mask; noise as `Noise.core` gives it, None: nothing is dropped. y is zero beyond lengths."""
+    cdef Kind kind = kind_of(x)
+    cdef clstm_runtime runtime = current()
+    cdef clstm_pieces pieces_
+    cdef clstm_batch batch = pool_batch(x, lengths, pieces, &pieces_)
+    cdef clstm_noise noise_
+    if noise is not None:
+        noise_.seed, rows, noise_.first_step, noise_.first_layer, noise_.first_index = noise
+        noise_.rows = <const int64_t *>block(rows, "noise", INT64, batch.N)
+        batch.noise = &noise_
+    cdef Py_ssize_t features = x.shape[2]
+    cdef clstm_sequence x_ = sequence(x, "x", kind, batch, features)
+    cdef clstm_sequence y_ = sequence(y, "y", kind, batch, features, True)
+    cdef clstm_status status
+    with nogil:
+        status = clstm_dropout(&runtime, dtype_of(kind), &batch, features, rate, once, x_, y_)
+    check(status)
+
+
 # Activations
+
+def activate_backward(str name, y, dy, dz):
+    """dz = dy f'(z), by y = f(z); dz may be dy."""
+    cdef Kind kind = kind_of(y)
+    cdef clstm_runtime runtime = current()
+    cdef clstm_activation function = <clstm_activation><int>ACTIVATIONS.index(name)
+    cdef Py_ssize_t n = y.size
+    cdef const void *y_ = block(y, "y", kind, n)
+    cdef const void *dy_ = block(dy, "dy", kind, n)
+    cdef void *dz_ = block(dz, "dz", kind, n, True)
+    cdef clstm_status status
+    with nogil:
+        status = clstm_activate_backward(&runtime, dtype_of(kind), function, n, y_, dy_, dz_)
+    check(status)
+
 
 def activate(str name, array, isa=None):
     """exp, sigmoid or tanh of an array by the kernels' own code, on the instruction set in use or the one named."""

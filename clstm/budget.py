@@ -135,7 +135,7 @@ def shares(net: Any, x: np.ndarray, lengths: np.ndarray | None, state: list, mem
     if memory is None:
         return [None] * len(net.layers)
     memory = _arrays.size("memory", memory)
-    needs = [needs_of(layer, x.shape, lengths, own) for layer, own in zip(net.layers, state, strict=True)]
+    needs = needs_of_layers(net, x.shape, lengths, state)
     if not any(needs):
         raise not_recurrent(net)
     least, usual = (sum(need[i] for need in needs if need) for i in range(2))
@@ -149,6 +149,19 @@ def not_recurrent(net):
     return _arrays.wrong(ValueError, "memory", "None, because no layer is recurrent", repr(net))
 
 
+def needs_of_layers(net: Any, shape: tuple[int, ...], lengths: np.ndarray | None, states: Any) -> list:
+    """`needs_of` each layer of a network; one that makes fewer steps of sequences does so for those that follow."""
+    from .ensemble import Ensemble  # which needs this module
+
+    found = []
+    for layer, own in zip(net.layers, states, strict=False):
+        found.append(needs_of(layer, shape, lengths, own))
+        if layer.mixes_steps and not layer.removes_time and not isinstance(net, Ensemble):
+            shape = shape[0], max(1, int(layer.lengths_after(np.array(shape[1]))))
+            lengths = layer.lengths_after(lengths)
+    return found
+
+
 def needs_of(layer: Any, shape: tuple[int, ...], lengths: np.ndarray | None, state: Any) -> tuple[int, int] | None:
     """The least and the usual number of bytes of a layer or network, by the shape of x, and by a state or None for each
     layer or for all; None if nothing is recurrent."""
@@ -157,8 +170,7 @@ def needs_of(layer: Any, shape: tuple[int, ...], lengths: np.ndarray | None, sta
 
     if isinstance(layer, Network):
         own = state if isinstance(state, (list, tuple)) else [state] * len(layer.layers)
-        found = [needs_of(inner, shape, lengths, given) for inner, given in zip(layer.layers, own, strict=False)]
-        needs = [need for need in found if need]
+        needs = [need for need in needs_of_layers(layer, shape, lengths, own) if need]
         return (sum(need[0] for need in needs), sum(need[1] for need in needs)) if needs else None
     if not isinstance(layer, RecurrentLayer):
         return None

@@ -15,8 +15,22 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike
 
 
+def check_activation(value: Any) -> str | None:
+    """The name of an activation, or None."""
+    return None if value is None else _arrays.activation("activation", value)
+
+
+def gradient_of_argument(activation: str | None, y: np.ndarray | None, dy: np.ndarray) -> np.ndarray:
+    """dz of y = f(z) and dy; without an activation dy itself."""
+    if activation is None:
+        return dy
+    dz = np.empty(dy.shape, dy.dtype)
+    _core.activate_backward(activation, y, dy, dz)
+    return dz
+
+
 class Dense(_DrawnLayer):
-    """An affine map of the features, y = x w^T + b, at each step alike.
+    """An affine map of the features at each step alike, y = f(x w^T + b), f the identity or an activation.
 
     Parameters
     ----------
@@ -24,6 +38,9 @@ class Dense(_DrawnLayer):
         Features it takes and gives.
     bias : bool, default True
         Whether there is a bias b.
+    activation : str, optional
+        f, by its name: "sigmoid", "tanh", "relu" or any other that a cell can have, see
+        `candidate_activation` of `LSTM`. None: the identity.
     dtype : str or dtype, default "float32"
         "float32" or "float64".
     rng : int or numpy.random.Generator, optional
@@ -32,7 +49,8 @@ class Dense(_DrawnLayer):
     Notes
     -----
     Parameters: ``weight`` (output_size, input_size), which starts Glorot uniform (Glorot and Bengio 2010), and ``bias``
-    (output_size,), which starts at zero, both as in Keras.
+    (output_size,), which starts at zero, both as in Keras. The weight may be that of an `Embedding` too, see `tied` of
+    `Network`.
 
     Examples
     --------
@@ -40,6 +58,8 @@ class Dense(_DrawnLayer):
     >>> dense = clstm.Dense(4, 2, rng=0)
     >>> dense(np.ones((3, 4))).shape, dense(np.ones((3, 5, 4))).shape
     ((3, 2), (3, 5, 2))
+    >>> bool((clstm.Dense(4, 2, activation="relu", rng=0)(np.ones((3, 4))) >= 0).all())
+    True
     """
 
     bidirectional = False
@@ -51,12 +71,14 @@ class Dense(_DrawnLayer):
         output_size: int,
         *,
         bias: bool = True,
+        activation: str | None = None,
         dtype: DTypeLike = "float32",
         rng: int | np.random.Generator | None = None,
     ) -> None:
         self.input_size = _arrays.size("input_size", input_size)
         self.output_size = _arrays.size("output_size", output_size)
         self.bias = _arrays.flag("bias", bias)
+        self.activation = check_activation(activation)
         self.dtype = _arrays.dtype(dtype)
         super().__init__(dtype, rng)
 
@@ -66,11 +88,12 @@ class Dense(_DrawnLayer):
             "input_size": self.input_size,
             "output_size": self.output_size,
             "bias": self.bias,
+            "activation": self.activation,
             "dtype": self.dtype.name,
         }
 
     @staticmethod
-    def parameter_shapes(input_size, output_size, *, bias=True, dtype="float32"):
+    def parameter_shapes(input_size, output_size, *, bias=True, activation=None, dtype="float32"):
         """The names and shapes of the parameters."""
         out = _arrays.size("output_size", output_size)
         yield "weight", (out, _arrays.size("input_size", input_size))
@@ -85,7 +108,7 @@ class Dense(_DrawnLayer):
     def forward(
         self, x: ArrayLike, state: None = None, lengths: ArrayLike | None = None
     ) -> tuple[np.ndarray, None, Tape]:
-        """y = x w^T + b
+        """y = f(x w^T + b)
 
         Parameters
         ----------
@@ -109,8 +132,13 @@ class Dense(_DrawnLayer):
         views = self._views
         if y.size:
             _core.dense_forward(views["weight"], views.get("bias"), rows, y)
+        kept = None
+        if self.activation is not None:
+            kept = y = _core.activate(self.activation, y)
+            if valid is None:  # else y is in two places anyway, of which the caller has the other
+                y = kept.copy()
         y = placed(y, valid, (*x.shape[:-1], self.output_size))
-        return y, None, Tape(self, (rows, valid, y.shape))
+        return y, None, Tape(self, (rows, valid, y.shape, kept))
 
     def _flat_run(self, x, state, sequences, keep):
         """y, state and tape of sequences side by side in x: one long row."""
@@ -124,7 +152,7 @@ class Dense(_DrawnLayer):
         grads: dict[str, np.ndarray] | None = None,
         need_dx: bool = True,
     ) -> tuple[np.ndarray | None, None, dict[str, np.ndarray]]:
-        """dx = dy w; adds dy^T x to the gradient of w and the sum of dy to that of b.
+        """dx = dz w; adds dz^T x to the gradient of w and the sum of dz to that of b, with dz = dy f'(z), z = x w^T + b.
 
         Parameters
         ----------
@@ -144,14 +172,13 @@ class Dense(_DrawnLayer):
         dstate : None
         grads : dict of ndarray
         """
-        rows, valid, shape = look(tape, self)
+        rows, valid, shape, kept = look(tape, self)
         dy = _arrays.of_shape("dy", dy, self.dtype, shape)
         _arrays.absent("dstate", dstate, "Dense has no state")
         grads = self._gradients(grads)
         tape.take()
         dx = np.empty(rows.shape, self.dtype) if need_dx else None
         if rows.size:
-            _core.dense_backward(
-                self._views["weight"], rows, rows_of(dy, valid), dx, grads["weight"], grads.get("bias")
-            )
+            dz = gradient_of_argument(self.activation, kept, rows_of(dy, valid))
+            _core.dense_backward(self._views["weight"], rows, dz, dx, grads["weight"], grads.get("bias"))
         return (placed(dx, valid, (*shape[:-1], self.input_size)) if need_dx else None), None, grads

@@ -8,7 +8,7 @@ import numpy as np
 
 from . import _arrays, _core
 from ._steps import scattered, valid_steps
-from .layer import Tape, _DrawnLayer, look
+from .layer import LATER, Tape, _DrawnLayer, look
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike
@@ -46,6 +46,9 @@ class Embedding(_DrawnLayer):
         How many symbols there are; indices are 0 to num_embeddings - 1.
     dim : int
         Size of a vector.
+    padding_index : int, optional
+        A symbol that means nothing: its vector starts at zero, and gets no gradient here, so that training leaves it as
+        it is, as `padding_idx` of PyTorch. None: there is none.
     dtype : str or dtype, default "float32"
         "float32" or "float64".
     rng : int or numpy.random.Generator, optional
@@ -54,6 +57,9 @@ class Embedding(_DrawnLayer):
     Notes
     -----
     Parameter: ``weight`` (num_embeddings, dim), which starts uniform in +-0.05, as in Keras.
+
+    Vectors that are there already are taken by `of`. To share them with the output layer, see `tied` of `Network`. To
+    keep them as they are during training, let the optimiser have a group with the rate 0 for them.
 
     Examples
     --------
@@ -72,25 +78,72 @@ class Embedding(_DrawnLayer):
         num_embeddings: int,
         dim: int,
         *,
+        padding_index: int | None = None,
         dtype: DTypeLike = "float32",
         rng: int | np.random.Generator | None = None,
     ) -> None:
         self.num_embeddings = _arrays.size("num_embeddings", num_embeddings)
         self.dim = self.output_size = _arrays.size("dim", dim)
+        self.padding_index = (
+            None if padding_index is None else _arrays.whole("padding_index", padding_index, self.num_embeddings)
+        )
         self.dtype = _arrays.dtype(dtype)
         super().__init__(dtype, rng)
 
     def config(self) -> dict[str, Any]:
         """The arguments that make a layer of the same configuration."""
-        return {"num_embeddings": self.num_embeddings, "dim": self.dim, "dtype": self.dtype.name}
+        return {
+            "num_embeddings": self.num_embeddings,
+            "dim": self.dim,
+            "padding_index": self.padding_index,
+            "dtype": self.dtype.name,
+        }
+
+    @classmethod
+    def of(cls, vectors: ArrayLike, *, padding_index: int | None = None, dtype: DTypeLike = "float32") -> Embedding:
+        """An embedding that starts with given vectors, such as those that another model has learned.
+
+        Parameters
+        ----------
+        vectors : array_like, (num_embeddings, dim)
+            Finite numbers, which are copied; also that of `padding_index` is taken as it is.
+        padding_index, dtype
+            As for `Embedding`.
+
+        Returns
+        -------
+        Embedding
+
+        Examples
+        --------
+        >>> import clstm
+        >>> embedding = clstm.Embedding.of([[0.0, 0.0], [1.0, 2.0], [3.0, 4.0]], padding_index=0)
+        >>> embedding
+        Embedding(3, 2, padding_index=0)
+        >>> embedding([[2, 0]])
+        array([[[3., 4.],
+                [0., 0.]]], dtype=float32)
+        """
+        dtype = _arrays.dtype(dtype)
+        with np.errstate(over="ignore"):  # is found as infinity below
+            vectors = _arrays.real("vectors", vectors, dtype)
+        if vectors.ndim != 2 or 0 in vectors.shape:
+            form = "shape (num_embeddings, dim) with at least 1 of each"
+            raise _arrays.wrong(ValueError, "vectors", form, f"shape {vectors.shape}")
+        _arrays.finite("vectors", vectors)
+        found = cls(*vectors.shape, padding_index=padding_index, dtype=dtype, rng=LATER)
+        found._views["weight"][...] = vectors
+        return found
 
     @staticmethod
-    def parameter_shapes(num_embeddings, dim, *, dtype="float32"):
+    def parameter_shapes(num_embeddings, dim, *, padding_index=None, dtype="float32"):
         """The names and shapes of the parameters."""
         yield "weight", (_arrays.size("num_embeddings", num_embeddings), _arrays.size("dim", dim))
 
     def _draw(self, rng, parameters):
         parameters["weight"][...] = rng.uniform(-0.05, 0.05, parameters["weight"].shape)
+        if self.padding_index is not None:
+            parameters["weight"][self.padding_index] = 0
 
     def forward(
         self, x: ArrayLike, state: None = None, lengths: ArrayLike | None = None
@@ -152,7 +205,7 @@ class Embedding(_DrawnLayer):
         grads: dict[str, np.ndarray] | None = None,
         need_dx: bool = True,
     ) -> tuple[np.ndarray | None, None, dict[str, np.ndarray]]:
-        """Adds dy[n, t] to row x[n, t] of the gradient of the weight.
+        """Adds dy[n, t] to row x[n, t] of the gradient of the weight, but for `padding_index`.
 
         Parameters
         ----------
@@ -177,8 +230,12 @@ class Embedding(_DrawnLayer):
         _arrays.absent("dstate", dstate, "Embedding has no state")
         grads = self._gradients(grads)
         tape.take()
+        gradient, padding = grads["weight"], self.padding_index
+        before = None if padding is None else gradient[padding].copy()
         if type(dy) is Vectors:
-            grads["weight"] += dy.vectors
+            gradient += dy.vectors
         elif index.size:
-            _core.embedding_backward(index, dy if valid is None else dy[valid], grads["weight"])
+            _core.embedding_backward(index, dy if valid is None else dy[valid], gradient)
+        if padding is not None:
+            gradient[padding] = before
         return None, None, grads

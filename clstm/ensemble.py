@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from . import _arrays
 from .layer import CheckedGradients
 from .network import Network
-from .running import in_layer, run_layer_back
+from .running import in_layer, run_layer_back, steps_after
+
+PROBE = np.arange(1024)  # lengths at which members are compared
 
 
 class Ensemble(Network):
@@ -30,9 +34,6 @@ class Ensemble(Network):
     True
     """
 
-    def __repr__(self):
-        return f"Ensemble([{', '.join(map(repr, self.layers))}])"
-
     def _follow(self):
         """All members fit the first; what it is, the ensemble is."""
         first = self.layers[0]
@@ -46,6 +47,15 @@ class Ensemble(Network):
             if any(layer._share_after(share) != first._share_after(share) for share in (0, 0.5, 1)):
                 expected = "a layer whose directions stand in y as those of layers[0] do"
                 raise _arrays.wrong(ValueError, f"layers[{k}]", expected, layer)
+
+            if not np.array_equal(layer.lengths_after(PROBE), first.lengths_after(PROBE)):
+                raise _arrays.wrong(
+                    ValueError, f"layers[{k}]", "a layer that gives as many steps as layers[0]", repr(layer)
+                )
+
+    def lengths_after(self, lengths):
+        """Valid steps of each row of y, by those of x; None where y has no time axis."""
+        return None if self.removes_time else self.layers[0].lengths_after(lengths)
 
     @property
     def bidirectional(self):
@@ -72,11 +82,11 @@ class Ensemble(Network):
     _refers = False
 
     def _run(self, x, state, steps, keep, options):
-        """The mean of what the members give, their states and their tapes. Each has noise of its own, and a share of
+        """The mean of what the members give, their states, their tapes, and what is valid of it. Each has noise of its own, and a share of
         the memory."""
         runs = [self._run_one(k, x, state[k], steps, keep, options[k]) for k in range(len(self.layers))]
         outputs, states, tapes = (list(parts) for parts in zip(*runs, strict=True))
-        return mean_of(outputs), states, tapes
+        return mean_of(outputs), states, tapes, steps_after(self.layers[0], steps)
 
     def _run_back(self, tapes, dy, dstate, grads, need_dx, bptt, backward):
         dy = dy / len(self.layers)

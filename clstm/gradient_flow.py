@@ -104,7 +104,7 @@ def flow_of_loss(
         raise _arrays.wrong(TypeError, "x", "one array, with lengths", "a list of arrays")
     prediction, _, tape = net.forward(x, None, lengths, **({"noise": noise} if net.takes_noise else {}))
     with_time = lengths is not None and not net.removes_time
-    valid = _arrays.lengths(lengths, *prediction.shape[:2]) if with_time else None
+    valid = net.lengths_after(_arrays.lengths(lengths, *np.shape(x)[:2])) if with_time else None
     target = loss.checked(y, prediction.shape, valid, "y")
     flows: dict[str, GradientFlow] = {}
     _, dy = loss(prediction, target, valid)

@@ -117,6 +117,9 @@ class Layer:
         Whether x (N, T, F) becomes y (N, F).
     takes_indices : bool
         Whether x holds integers, without an axis of features.
+    mixes_steps : bool
+        Whether a step of y depends on more steps of x than that one without a state that carries them, so that sequences
+        cannot be cut between two calls.
     takes_noise : bool
         Whether `forward` has an argument `noise` that it needs; a network hands it on.
     bidirectional : bool or None
@@ -159,6 +162,7 @@ class Layer:
     axes: str = "any"
     removes_time: bool = False
     takes_indices: bool = False
+    mixes_steps: bool = False
     takes_noise: bool = False
     bidirectional: bool | None = None
     go_backwards: bool = False
@@ -276,6 +280,20 @@ class Layer:
 
     def _checked_gradients(self, gradients):
         return CheckedGradients(gradients)
+
+    def lengths_after(self, lengths: np.ndarray | None) -> np.ndarray | None:
+        """Valid steps of each row of y, by those of x: for layers whose y has other steps than x.
+
+        Parameters
+        ----------
+        lengths : ndarray of int, or None
+            Any shape; None: all steps.
+
+        Returns
+        -------
+        ndarray of int, or None
+            Of the same shape. A layer that keeps the steps returns `lengths` itself.
+        """
 
     # The place in a network
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from _thread import RLock
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import _arrays, budget, losses
+from . import _arrays, budget, losses, tying
 from .embedding import Embedding
 from .gradient_flow import GradientFlow, flow_of_loss
 from .layer import CheckedGradients, Layer, Tape, look
 from .model_file import build, describe, shapes_of
 from .noise import Noise, noise_of
 from .recurrent import RecurrentLayer
-from .running import in_layer, like, reads_vectors, run_layer, run_layer_back
+from .running import in_layer, like, reads_vectors, run_layer, run_layer_back, steps_after
 from .sequences import ROWS, Flat, of_network, refuse_memory
 
 if TYPE_CHECKING:
@@ -38,10 +39,17 @@ class Network(Layer):
     ----------
     layers : sequence of Layer
         At least one. Sizes have to follow each other; dtypes have to be the same.
+    tied : dict of str, optional
+        Parameters that are one: ``{"2.weight": "0.weight"}`` has layer 2 use the weight of layer 0, with whose values
+        both start, and which alone is in `parameters`. Its gradient is the sum of those of both uses. The usual case is
+        an output layer that shares the vectors of an `Embedding` (Press and Wolf 2017; Inan, Khosravi and Socher 2017).
+        Shapes have to be the same, and one of the two has to be the only parameter of its layer. None: each layer has
+        its own.
 
     Attributes
     ----------
     layers : tuple of Layer
+    tied : dict of str
     dtype : numpy.dtype
     flat_parameters : ndarray
         All parameters one after another.
@@ -65,9 +73,17 @@ class Network(Layer):
     >>> dx, dstate, grads = net.backward(tape, np.ones_like(y))
     >>> list(grads)
     ['0.weight_ih_l0', '0.weight_hh_l0', '0.bias_l0', '2.weight', '2.bias']
+
+    A language model whose symbols have the same vectors where they come in and where they go out:
+
+    >>> layers = [clstm.Embedding(50, 8, rng=0), clstm.LSTM(8, 8, rng=0), clstm.Dense(8, 50, rng=0)]
+    >>> list(clstm.Network(layers, tied={"2.weight": "0.weight"}).parameters())
+    ['1.weight_ih_l0', '1.weight_hh_l0', '1.bias_l0', '0.weight', '2.bias']
     """
 
-    def __init__(self, layers: Iterable[Layer]) -> None:
+    _ties: tuple[tying.Tie, ...] = ()
+
+    def __init__(self, layers: Iterable[Layer], *, tied: dict[str, str] | None = None) -> None:
         if isinstance(layers, (Layer, str, dict)) or not hasattr(layers, "__iter__"):
             raise _arrays.wrong(TypeError, "layers", "a list of layers", _arrays.kind(layers))
         self.layers = tuple(layers)
@@ -78,7 +94,9 @@ class Network(Layer):
                 self._check_free(k, layer)
             self._follow()
             self._check_share(0)
-            super().__init__(self._common_dtype())
+            dtype = self._common_dtype()
+            self._ties = tying.find(tied, len(self.layers), lambda k: self.layers[k]._shapes)
+            super().__init__(dtype)
             self._adopt()
 
     def __len__(self) -> int:
@@ -88,30 +106,35 @@ class Network(Layer):
         return self.layers[index]
 
     def __repr__(self):
-        return f"Network([{', '.join(map(repr, self.layers))}])"
+        tied = f", tied={self.tied!r}" if self._ties else ""
+        return f"{type(self).__name__}([{', '.join(map(repr, self.layers))}]{tied})"
+
+    @property
+    def tied(self):
+        """Names of parameters that are others, and of those others."""
+        return dict(tie.names for tie in self._ties)
 
     def config(self) -> dict[str, Any]:
         """The descriptions of the layers, from which `clstm.load` makes the network again."""
-        return {"layers": [describe(layer) for layer in self.layers]}
+        layers = [describe(layer) for layer in self.layers]
+        return {"layers": layers, "tied": self.tied} if self._ties else {"layers": layers}
 
     @staticmethod
-    def parameter_shapes(layers):
+    def parameter_shapes(layers, *, tied=None):
         """The names and shapes of the parameters of all layers."""
         if not isinstance(layers, list):
             raise ValueError("the layers of a Network are no list")
-        for k, description in enumerate(layers):
-            for name, shape in shapes_of(description):
-                yield f"{k}.{name}", shape
+        # No more than a layer can have that is the inner of a tie, or the outer of a sensible one
+        ties = tying.find(tied, len(layers), lambda k: dict(islice(shapes_of(layers[k]), 1000)))
+        return names_and_shapes(ties, map(shapes_of, layers))
 
     def _named_shapes(self):
-        for k, layer in enumerate(self.layers):
-            for name, shape in layer._shapes.items():
-                yield f"{k}.{name}", shape
+        return names_and_shapes(self._ties, (layer._shapes.items() for layer in self.layers))
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Network:
         """A network with this configuration, its parameters without meaning yet."""
-        return cls([build(description) for description in config["layers"]])
+        return cls([build(description) for description in config["layers"]], tied=config.get("tied"))
 
     # Construction
 
@@ -179,14 +202,19 @@ class Network(Layer):
         for layer in self.layers:
             layer._join(self)
         # The parameters of each layer: their names there and here
-        self._names_of = [[(name, f"{k}.{name}") for name in layer._shapes] for k, layer in enumerate(self.layers)]
+        self._names_of = [
+            [(name, tying.named(self._ties, k, name)) for name in layer._shapes] for k, layer in enumerate(self.layers)
+        ]
 
     def _place_layers(self, flat):
-        start = 0
-        for layer in self.layers:
+        start, inner = 0, {tie.inner for tie in self._ties}
+        for k, layer in enumerate(self.layers):
+            if k in inner:
+                continue
             stop = start + layer._flat.size
             layer._move(flat[start:stop])
             start = stop
+        tying.place(self._ties, self.layers)
 
     def _move(self, flat):
         self._place_layers(flat)
@@ -199,7 +227,8 @@ class Network(Layer):
 
     def __setstate__(self, state):
         vars(self).update(state)
-        self._place(_arrays.aligned_zeros(sum(layer._flat.size for layer in self.layers), self.dtype))
+        count = sum(map(_arrays.count_of, self._shapes.values()))
+        self._place(_arrays.aligned_zeros(count, self.dtype))
         self._adopt()
 
     @property
@@ -211,6 +240,17 @@ class Network(Layer):
     def takes_resets(self):
         """Whether flags that reset a state mean anything to a layer."""
         return any(isinstance(layer, RecurrentLayer) or getattr(layer, "takes_resets", False) for layer in self.layers)
+
+    @property
+    def mixes_steps(self):
+        """Whether a layer does."""
+        return any(layer.mixes_steps for layer in self.layers)
+
+    def lengths_after(self, lengths: np.ndarray | None) -> np.ndarray | None:
+        """Valid steps of each row of y, by those of x; None where y has no time axis."""
+        for layer in self.layers:
+            lengths = None if layer.removes_time else layer.lengths_after(lengths)
+        return lengths
 
     @property
     def bidirectional(self):
@@ -305,8 +345,8 @@ class Network(Layer):
     ) -> tuple[Any, list[Any]]:
         """The same as calling the network, but returns y and the list of states."""
         x, state, steps = self._checked(x, state, lengths, mask, resets)
-        y, states, _ = self._run(x, state, steps, False, [{}] * len(self.layers))
-        return self._form_of(steps).give(y), states
+        y, states, _, steps = self._run(x, state, steps, False, [{}] * len(self.layers))
+        return form_of(steps).give(y), states
 
     def forward(
         self,
@@ -340,23 +380,19 @@ class Network(Layer):
         x, state, steps = self._checked(x, state, lengths, mask, resets)
         refuse_memory(memory, steps)
         shares = budget.shares(self, x, None if isinstance(steps, Flat) else steps, state, memory)
-        y, states, tapes = self._run(x, state, steps, True, self._options(noise, shares))
-        forms = self._form_of(steps), steps if isinstance(steps, Flat) else ROWS  # of y, of x
+        y, states, tapes, after = self._run(x, state, steps, True, self._options(noise, shares))
+        forms = form_of(after), form_of(steps)  # of y, of x
         return forms[0].give(y), states, Tape(self, (tapes, y.shape, list(states), *forms))
 
-    def _form_of(self, steps):
-        """What makes the caller's y of that of the last layer, and the way back."""
-        return steps if isinstance(steps, Flat) and not self.removes_time else ROWS
-
     def _run(self, x, state, steps, keep, options):
-        """y, states and tapes of all layers; `options` are those of forward of each."""
+        """y, states and tapes of all layers, and what of y is valid; `options` are those of forward of each."""
         states, tapes = [], []
         for k in range(len(self.layers)):
             x, after, tape = self._run_one(k, x, state[k], steps, keep, options[k])
             states.append(after)
             tapes.append(tape)
-            steps = None if self.layers[k].removes_time else steps
-        return x, states, tapes
+            steps = steps_after(self.layers[k], steps)
+        return x, states, tapes, steps
 
     def _run_one(self, k, x, state, steps, keep, options):
         """y, state and tape of layer k."""
@@ -371,7 +407,7 @@ class Network(Layer):
         state = [None] * len(self.layers) if state is None else self._list("state", state)
         count = len(self.layers)
         options = self._options(noise, [None] * count) if keep else [{}] * count
-        y, states, tapes = self._run(x, state, sequences, keep, options)
+        y, states, tapes, _ = self._run(x, state, sequences, keep, options)
         return y, states, Tape(self, (tapes, y.shape, list(states), ROWS, ROWS))
 
     def _options(self, noise, shares):
@@ -505,3 +541,16 @@ class Network(Layer):
         {'0': GradientFlow(h, each (1, 4, 10) float64)}
         """
         return flow_of_loss(self, losses.make(loss), x, y, lengths, noise, bptt)
+
+
+def names_and_shapes(ties, shapes_of_layers):
+    """Those of the parameters of a network, by the names and shapes of the parameters of each of its layers."""
+    inner = {tie.inner for tie in ties}
+    for k, shapes in enumerate(shapes_of_layers):
+        for name, shape in () if k in inner else shapes:
+            yield tying.named(ties, k, name), shape
+
+
+def form_of(steps):
+    """What makes the caller's array of that of a layer, and the way back."""
+    return steps if isinstance(steps, Flat) else ROWS

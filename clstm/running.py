@@ -28,15 +28,24 @@ def run_layer(
     resets = steps.padded_resets()
     if resets is not None and layer.axes == "sequence" and not layer.removes_time:
         raise _arrays.wrong(ValueError, "resets", "None, because this layer does not know them", "flags")
-    y, after, tape = layer.forward(steps.pad(x), state, steps.counts, **options)
-    return y if layer.removes_time else steps.unpad(y), after, PaddedTape(tape, steps)
+    y, after, tape = run_layer(layer, steps.pad(x), state, steps.counts, keep, options)
+    given = steps_after(layer, steps)
+    return y if layer.removes_time else given.unpad(y), after, PaddedTape(tape, steps, given)
+
+
+def steps_after(layer: Layer, steps: Any) -> Any:
+    """What is valid of what a layer gives, by what is of what it is given, each as for `run_layer`."""
+    if layer.removes_time or steps is None:
+        return None
+    return steps.after(layer.lengths_after(steps.counts)) if isinstance(steps, Flat) else layer.lengths_after(steps)
 
 
 class PaddedTape(NamedTuple):
     """The tape of a layer that was given padded arrays."""
 
     tape: Tape
-    steps: Flat
+    steps: Flat  # of x
+    given: Flat | None  # of y
 
 
 def run_layer_back(
@@ -45,7 +54,7 @@ def run_layer_back(
     """What `backward` of a layer returns."""
     if type(tape) is not PaddedTape:
         return backward(tape, dy, dstate, grads, **options)
-    dy = dy if layer.removes_time else tape.steps.pad(dy)
+    dy = dy if layer.removes_time else tape.given.pad(dy)
     dx, dstate, grads = backward(tape.tape, dy, dstate, grads, **options)
     return None if dx is None else tape.steps.unpad(dx), dstate, grads
 

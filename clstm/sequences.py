@@ -103,6 +103,7 @@ class Flat:
     """
 
     checked: Any = True  # the steps of the caller's arrays that count
+    listed = False  # whether the caller has them as a list
 
     def __init__(self, counts: np.ndarray, level: np.ndarray | None, time: np.ndarray) -> None:
         self.counts, self.ends = counts, np.cumsum(counts)
@@ -118,6 +119,10 @@ class Flat:
     def whole(self) -> tuple:
         """The sequences, whatever the resets, as pieces for the core."""
         return *self.shape, np.zeros_like(self.counts), self.ends - self.counts, None, None
+
+    def after(self, counts: np.ndarray) -> Flat:
+        """What a layer gives that makes so many steps of each sequence: with as many as there are, the same."""
+        return self if counts is self.counts else Resized(counts, self)
 
     # Other forms of the same steps
 
@@ -169,8 +174,58 @@ class Flat:
         raise NotImplementedError
 
 
-class Listed(Flat):
+class Apart(Flat):
+    """Those that the caller has as a list."""
+
+    def give(self, flat: Any) -> Any:
+        """A list of (T_n, F), views of one array."""
+        return None if flat is None else np.split(self.steps(flat), self.ends[:-1])
+
+    def gradient(self, name: str, dy: Any, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
+        """Of a list of (T_n, F), or (N, longest, F)."""
+        features = shape[2]
+        if not isinstance(dy, (list, tuple)):
+            return self.unpad(
+                _arrays.of_shape(name, dy, dtype, (len(self.counts), self.longest, features), strided=True)
+            )
+        if len(dy) != len(self.counts):
+            raise _arrays.wrong(ValueError, name, f"{len(self.counts)} arrays", f"{len(dy)}")
+        parts = [
+            _arrays.of_shape(f"{name}[{n}]", part, dtype, (int(count), features))
+            for n, (part, count) in enumerate(zip(dy, self.counts, strict=True))
+        ]
+        return self.side_by_side(np.concatenate(parts))
+
+
+class Resized(Apart):
+    """Those that a layer has made, which has changed the number of steps.
+
+    Parameters
+    ----------
+    counts : ndarray of intp, (N,)
+        Steps of each.
+    source : Flat
+        What the layer was given.
+    """
+
+    def __init__(self, counts: np.ndarray, source: Flat) -> None:
+        counts = counts.astype(np.intp, copy=False)
+        starts = np.cumsum(counts) - counts
+        super().__init__(counts, None, np.arange(counts.sum(), dtype=np.intp) - np.repeat(starts, counts))
+        self.listed = source.listed
+
+    def give(self, flat):
+        """A list; there is no array of the caller in which other steps than those of the mask have a place."""
+        if not self.listed:
+            expected = "None, because a layer changes the number of steps (lists of sequences and lengths can be given)"
+            raise _arrays.wrong(ValueError, "mask", expected, "a mask that is more than lengths")
+        return super().give(flat)
+
+
+class Listed(Apart):
     """Those of a list of arrays (T_n, F), or of indices (T_n,)."""
+
+    listed = True
 
     def __init__(self, parts: list[np.ndarray], lengths: Any, mask: Any, resets: Any) -> None:
         _arrays.absent("lengths", lengths, "x is a list, whose arrays have their own")
@@ -196,25 +251,6 @@ class Listed(Flat):
         if len(widths) > 1:
             raise _arrays.wrong(ValueError, "x", "arrays with the same features", f"{sorted(widths)}")
         return cls(parts, lengths, mask, resets)
-
-    def give(self, flat: Any) -> Any:
-        """A list of (T_n, F), views of one array."""
-        return None if flat is None else np.split(self.steps(flat), self.ends[:-1])
-
-    def gradient(self, name: str, dy: Any, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
-        """Of a list of (T_n, F), or (N, longest, F)."""
-        features = shape[2]
-        if not isinstance(dy, (list, tuple)):
-            return self.unpad(
-                _arrays.of_shape(name, dy, dtype, (len(self.counts), self.longest, features), strided=True)
-            )
-        if len(dy) != len(self.counts):
-            raise _arrays.wrong(ValueError, name, f"{len(self.counts)} arrays", f"{len(dy)}")
-        parts = [
-            _arrays.of_shape(f"{name}[{n}]", part, dtype, (int(count), features))
-            for n, (part, count) in enumerate(zip(dy, self.counts, strict=True))
-        ]
-        return self.side_by_side(np.concatenate(parts))
 
 
 def listed_level(resets, counts, starts):

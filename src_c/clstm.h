@@ -406,7 +406,34 @@ clstm_status clstm_attention_backward(const clstm_runtime *runtime, clstm_dtype 
                                       ptrdiff_t features, const void *weights, clstm_sequence x, const void *dy,
                                       void *dscores, clstm_sequence dx);
 
-/* ---- activations, for tests and teaching ------------------------------------------------------------------------ */
+/* Layer normalisation (Ba, Kiros and Hinton 2016) over the features of each step:
+ *
+ *     y = gain (x - mean(x)) / sqrt(variance(x) + epsilon) + bias            sums in double, the variance is that of all F
+ *
+ * x [N,T,F] strided, gain and bias [F] or NULL (1 and 0), y [N,T,F] contiguous; moments [N,T,2] are what backward needs.
+ * `lengths` of the batch are not used: as a dense layer, it has no memory. */
+clstm_status clstm_layer_norm_forward(const clstm_runtime *runtime, clstm_dtype dtype, const clstm_batch *batch,
+                                      ptrdiff_t features, double epsilon, clstm_sequence x, const void *gain,
+                                      const void *bias, double *moments, void *y);
+/* Bytes of the scratch of backward. */
+clstm_status clstm_layer_norm_size(const clstm_batch *batch, ptrdiff_t features, size_t *scratch);
+/* dy [N,T,F] contiguous; dx [N,T,F] strided or data NULL, overwritten; dgain and dbias [F] accumulated, or NULL. */
+clstm_status clstm_layer_norm_backward(const clstm_runtime *runtime, clstm_dtype dtype, const clstm_batch *batch,
+                                       ptrdiff_t features, clstm_sequence x, const void *gain, const double *moments,
+                                       const void *dy, clstm_sequence dx, void *dgain, void *dbias, void *scratch);
+
+/* Dropout: y = x times a mask whose elements are 0 with the probability `rate`, in [0,1), else 1 / (1 - rate). The mask is
+ * drawn anew for each step or, if `once`, is one for all steps of a row (Gal and Ghahramani 2016). Without noise in the
+ * batch y = x. The gradient is the same function of dy. x and y [N,T,F] strided, different memory; y is zero beyond
+ * lengths. */
+clstm_status clstm_dropout(const clstm_runtime *runtime, clstm_dtype dtype, const clstm_batch *batch,
+                           ptrdiff_t features, double rate, int once, clstm_sequence x, clstm_sequence y);
+
+/* dz = dy f'(z) by the value y = f(z) of clstm_activate, n elements each; dz may be dy. */
+clstm_status clstm_activate_backward(const clstm_runtime *runtime, clstm_dtype dtype, clstm_activation function,
+                                     ptrdiff_t n, const void *y, const void *dy, void *dz);
+
+/* ---- activations ------------------------------------------------------------------------------------------------ */
 
 /* y = f(x) by the kernels' own vector code; y may be x. Exp, sigmoid, tanh and the centered sigmoids are at most 3.5 ulp
  * from the exact value. */

@@ -39,6 +39,8 @@ def check_cuttable(net: Layer) -> None:
             raise _arrays.wrong(ValueError, "bptt", "None, because a layer removes time", repr(layer))
         if layer.bidirectional or layer.go_backwards:
             raise _arrays.wrong(ValueError, "bptt", "None, because a layer reads sequences from their end", repr(layer))
+        if layer.mixes_steps:
+            raise _arrays.wrong(ValueError, "bptt", "None, because a layer looks at several steps at once", repr(layer))
         if layer.axes == "step":
             raise _arrays.wrong(ValueError, "bptt", "None, because a layer takes single steps", repr(layer))
 
