@@ -23,7 +23,7 @@ BLOCK = 1 << 20  # elements of the gradient of windows that are kept at a time
 class Conv1d(_DrawnLayer):
     """A convolution over time: y at a step is an affine map of the features of a window of steps, f(w . window + b).
 
-    Window s begins at step ``s stride - left`` of x and has ``width`` steps, ``dilation`` apart, so that it reaches over
+    Window s belongs to step ``s stride`` of x and has ``width`` steps, ``dilation`` apart, so that it reaches over
     ``(width - 1) dilation + 1`` steps. What lies outside of a sequence, before step 0 or beyond its length, counts as
     zeros.
 
@@ -38,9 +38,9 @@ class Conv1d(_DrawnLayer):
     dilation : int, default 1
         Steps from one step in a window to the next.
     padding : str, default "same"
-        Where windows lie. "same": around step ``s stride``, with the greater part behind it if the reach is even.
-        "causal": they end at step ``s stride``, so that y never depends on later steps. Both give ceil(T / stride) steps.
-        "valid": they begin at step ``s stride`` and lie in the sequence, which gives floor((T - reach) / stride) + 1.
+        Where windows lie. "same": around their step, with the greater part behind it if the reach is even. "causal":
+        they end there, so that y never depends on later steps. Both give ceil(T / stride) steps. "valid": they begin
+        there and lie within the sequence, which gives floor((T - reach) / stride) + 1 steps.
     bias : bool, default True
         Whether there is a bias b.
     activation : str, optional

@@ -152,7 +152,7 @@ class Dense(_DrawnLayer):
         grads: dict[str, np.ndarray] | None = None,
         need_dx: bool = True,
     ) -> tuple[np.ndarray | None, None, dict[str, np.ndarray]]:
-        """dx = dz w; adds dz^T x to the gradient of w and the sum of dz to that of b, with dz = dy f'(z), z = x w^T + b.
+        """dx = dz w; adds dz^T x to the gradient of w and the sum of dz to that of b; dz = dy f'(x w^T + b).
 
         Parameters
         ----------

@@ -82,8 +82,8 @@ class Ensemble(Network):
     _refers = False
 
     def _run(self, x, state, steps, keep, options):
-        """The mean of what the members give, their states, their tapes, and what is valid of it. Each has noise of its own, and a share of
-        the memory."""
+        """The mean of what the members give, their states, their tapes, and what is valid of it. Each member has noise
+        of its own, and a share of the memory."""
         runs = [self._run_one(k, x, state[k], steps, keep, options[k]) for k in range(len(self.layers))]
         outputs, states, tapes = (list(parts) for parts in zip(*runs, strict=True))
         return mean_of(outputs), states, tapes, steps_after(self.layers[0], steps)

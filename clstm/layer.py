@@ -118,8 +118,8 @@ class Layer:
     takes_indices : bool
         Whether x holds integers, without an axis of features.
     mixes_steps : bool
-        Whether a step of y depends on more steps of x than that one without a state that carries them, so that sequences
-        cannot be cut between two calls.
+        Whether a step of y depends on several steps of x without a state that carries them, so that sequences cannot be
+        cut between two calls.
     takes_noise : bool
         Whether `forward` has an argument `noise` that it needs; a network hands it on.
     bidirectional : bool or None

@@ -1,4 +1,4 @@
-"""Parameters that two layers of a network share, such as the vectors of an embedding and the weight of the output layer.
+"""Parameters that two layers of a network share, such as vectors of an embedding and the weight of an output layer.
 
 Each layer keeps its parameters in a flat array of its own, a part of that of its network. One of two that are tied is
 the only parameter of its layer, so that the flat array of that layer can be a part of the other's: the parameter is
