@@ -235,11 +235,20 @@ def every_layer():
     yield clstm.LSTMCell(3, 4, bias=False, dtype=np.float64, rng=0)
     yield clstm.Dense(3, 4, rng=0)
     yield clstm.Dense(3, 4, bias=False, dtype="float64", rng=0)
+    yield clstm.Dense(3, 4, activation="tanh", rng=0)
     yield clstm.Embedding(5, 3, rng=0)
-    yield clstm.Embedding(5, 3, dtype="float64", rng=0)
+    yield clstm.Embedding(5, 3, padding_index=2, dtype="float64", rng=0)
+    yield clstm.Conv1d(3, 4, 2, rng=0)
+    yield clstm.Conv1d(
+        3, 4, 2, stride=2, dilation=2, padding="valid", bias=False, activation="relu", dtype="float64", rng=0
+    )
+    yield clstm.LayerNorm(3)
+    yield clstm.LayerNorm(3, epsilon=0.1, scale=False, dtype="float64")
     yield clstm.Pool("last")
     yield clstm.Pool("max", bidirectional=True)
     yield clstm.Network([clstm.Embedding(5, 3, rng=0), clstm.LSTM(3, 4, bidirectional=True, rng=1), clstm.Pool("last")])
+    tied = [clstm.Embedding(5, 3, rng=0), clstm.GRU(3, 3, rng=1), clstm.Dense(3, 5, rng=2)]
+    yield clstm.Network(tied, tied={"2.weight": "0.weight"})
     inner = clstm.Network([clstm.LSTM(3, 4, dtype="float64", rng=0)])
     yield clstm.Network([inner, clstm.Dense(4, 1, dtype="float64", rng=1)])
 
