@@ -43,9 +43,9 @@ class Dropout(Layer):
     >>> import numpy as np, clstm
     >>> x = np.ones((1, 3, 4))
     >>> clstm.Dropout(0.5, per="sequence").forward(x, noise=2)[0]
-    array([[[2., 0., 2., 0.],
-            [2., 0., 2., 0.],
-            [2., 0., 2., 0.]]])
+    array([[[2., 2., 0., 0.],
+            [2., 2., 0., 0.],
+            [2., 2., 0., 0.]]])
     >>> bool((clstm.Dropout(0.5)(x) == x).all())
     True
     """

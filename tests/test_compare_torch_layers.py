@@ -36,6 +36,7 @@ def over_time(module, x):
     return module(x.transpose(1, 2)).transpose(1, 2)
 
 
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
 @pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize(
@@ -99,9 +100,7 @@ def test_layer_normalisation(shape, dtype):
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
-@pytest.mark.parametrize(
-    ("name", "function"), [("tanh", "Tanh"), ("relu", "ReLU"), ("sigmoid", "Sigmoid"), ("hard_sigmoid", "Hardsigmoid")]
-)
+@pytest.mark.parametrize(("name", "function"), [("tanh", "Tanh"), ("relu", "ReLU"), ("sigmoid", "Sigmoid")])
 def test_activations_of_dense(name, function, dtype):
     rng = np.random.default_rng(0)
     layer = clstm.Dense(9, 13, activation=name, dtype=dtype, rng=rng)
