@@ -1,12 +1,12 @@
 /* The gradient of an activation; the activation itself is a kernel, see training/optimizers.c. */
 #include "../ground/threads.h"
+#include "../kernels/rows.h"
 #include "check.h"
-#include "rowwise.h"
 
 enum { BLOCK = 16384, WORTH_THREADS = 65536 };
 
 struct activation {
-    const struct rowwise *rows;
+    const struct row_kernels *rows;
     clstm_activation function;
     ptrdiff_t n;
     const char *y, *dy;
@@ -28,7 +28,7 @@ clstm_status clstm_activate_backward(const clstm_runtime *runtime, clstm_dtype d
     if (!status && n < 0) status = CLSTM_BAD_SIZE;
     if (!status && ((int)function <= CLSTM_USUAL || function >= CLSTM_ACTIVATION_COUNT)) status = CLSTM_BAD_OPTION;
     if (status) return status;
-    struct activation it = {rowwise_of(dtype), function, n, y, dy, dz};
+    struct activation it = {row_kernels_of(dtype), function, n, y, dy, dz};
     clstm_parallel(n < WORTH_THREADS ? 1 : runtime->threads, (n + BLOCK - 1) / BLOCK, activation_task, &it);
     return CLSTM_OK;
 }

@@ -4,14 +4,14 @@
 
 #include "../ground/arena.h"
 #include "../ground/threads.h"
+#include "../kernels/rows.h"
 #include "check.h"
 #include "plan.h"
-#include "rowwise.h"
 
 enum { MAX_BLOCKS = 64, LEAST_ROWS = 16, WORTH_THREADS = 16384 };
 
 struct norm {
-    const struct rowwise *rows;
+    const struct row_kernels *rows;
     ptrdiff_t features, T, count, block; /* all rows, and those of a block */
     double epsilon, *moments;
     const void *gain, *bias, *dy;
@@ -24,7 +24,7 @@ static ptrdiff_t blocks_of(const struct norm *it) { return (it->count + it->bloc
 
 static struct norm norm_of(clstm_dtype dtype, const clstm_batch *batch, ptrdiff_t features, clstm_sequence x) {
     const ptrdiff_t count = batch->N * batch->T, block = (count + MAX_BLOCKS - 1) / MAX_BLOCKS;
-    return (struct norm){.rows = rowwise_of(dtype),
+    return (struct norm){.rows = row_kernels_of(dtype),
                          .features = features,
                          .T = batch->T,
                          .count = count,

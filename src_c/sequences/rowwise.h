@@ -1,5 +1,5 @@
 /* Arithmetic on rows of numbers for the layers that do little of it, in both precisions behind one table, so that
- * pool.c, embedding.c, layer_norm.c and activation.c do without a type. */
+ * pool.c and embedding.c do without a type. */
 #ifndef CLSTM_ROWWISE_H
 #define CLSTM_ROWWISE_H
 
@@ -29,20 +29,6 @@ struct rowwise {
                               const void *dy, void *ds);
     /* y = factor x, of the element that `factor` points to. */
     void (*multiply)(ptrdiff_t n, const void *factor, const void *x, void *y);
-    /* The mean of x and 1 / sqrt(variance + epsilon). */
-    void (*moments)(ptrdiff_t n, const void *x, double epsilon, double moments[2]);
-    /* y = gain N(x) + bias with N(x) = moments[1] (x - moments[0]); a gain that is NULL is 1, a bias 0. */
-    void (*normalise)(ptrdiff_t n, const void *x, const double moments[2], const void *gain, const void *bias, void *y);
-    /* dx of dy, or NULL: not wanted. */
-    void (*normalise_backward)(ptrdiff_t n, const void *x, const double moments[2], const void *gain, const void *dy,
-                               void *dx);
-    /* dgain += N(x) dy, dbias += dy; NULL: not wanted. */
-    void (*normalise_sums)(ptrdiff_t n, const void *x, const double moments[2], const void *dy, double *dgain,
-                           double *dbias);
-    /* y += sums */
-    void (*add_sums)(ptrdiff_t n, const double *sums, void *y);
-    /* dz = dy f'(z), of an activation whose slope its value y = f(z) tells; dz may be dy. */
-    void (*activate_backward)(clstm_activation function, ptrdiff_t n, const void *y, const void *dy, void *dz);
 };
 
 extern const struct rowwise clstm_rowwise_f32, clstm_rowwise_f64;

@@ -2,8 +2,6 @@
  *
  * Reductions over the steps take BLOCK columns at a time and go through memory row by row, with what they have found
  * so far in an array that stays in the first-level cache. The loops are simple enough for compilers to vectorise. */
-#include <math.h>
-
 #include "../ground/real.h"
 
 #include "../kernels/kernels.h"
@@ -95,7 +93,7 @@ static void weighted(ptrdiff_t n, ptrdiff_t steps, const void *a_, const void *x
     }
 }
 
-/* Sums are several that do not wait for each other. */
+/* In a few sums that do not wait for each other. */
 static double dot(ptrdiff_t n, const real *x, const real *y) {
     enum { SUMS = 8 };
     double sum[SUMS] = {0}, total = 0;
@@ -120,97 +118,6 @@ static void weighted_backward(ptrdiff_t n, ptrdiff_t steps, const void *a_, cons
     for (ptrdiff_t t = 0; t < steps; t++) ds[t] = (real)((double)a[t] * ((double)ds[t] - mean));
 }
 
-/* Of x - minus, or of its squares. */
-static double sum_of(ptrdiff_t n, const real *x, double minus, int squared) {
-    enum { SUMS = 8 };
-    double sum[SUMS] = {0}, total = 0;
-    ptrdiff_t j = 0;
-    for (; j + SUMS <= n; j += SUMS)
-        for (int k = 0; k < SUMS; k++) {
-            const double value = (double)x[j + k] - minus;
-            sum[k] += squared ? value * value : value;
-        }
-    for (; j < n; j++) total += squared ? ((double)x[j] - minus) * ((double)x[j] - minus) : (double)x[j] - minus;
-    for (int k = 0; k < SUMS; k++) total += sum[k];
-    return total;
-}
-
-static void moments(ptrdiff_t n, const void *x, double epsilon, double found[2]) {
-    found[0] = sum_of(n, x, 0, 0) / (double)n;
-    found[1] = 1 / sqrt(sum_of(n, x, found[0], 1) / (double)n + epsilon);
-}
-
-static void normalise(ptrdiff_t n, const void *x_, const double at[2], const void *gain_, const void *bias_, void *y_) {
-    const real *x = x_, *gain = gain_, *bias = bias_;
-    real *y = y_;
-    for (ptrdiff_t j = 0; j < n; j++) y[j] = (real)(((double)x[j] - at[0]) * at[1]);
-    for (ptrdiff_t j = 0; gain && j < n; j++) y[j] *= gain[j];
-    for (ptrdiff_t j = 0; bias && j < n; j++) y[j] += bias[j];
-}
-
-/* With u = gain dy and v = N(x):  dx = moments[1] (u - mean(u) - v mean(u v)) */
-static void normalise_backward(ptrdiff_t n, const void *x_, const double at[2], const void *gain_, const void *dy_,
-                               void *dx_) {
-    const real *x = x_, *gain = gain_, *dy = dy_;
-    real *dx = dx_;
-    double mean = 0, mean_v = 0;
-    for (ptrdiff_t j = 0; j < n; j++) {
-        const double u = gain ? (double)gain[j] * (double)dy[j] : (double)dy[j];
-        mean += u;
-        mean_v += u * ((double)x[j] - at[0]) * at[1];
-    }
-    mean /= (double)n;
-    mean_v /= (double)n;
-    for (ptrdiff_t j = 0; j < n; j++) {
-        const double u = gain ? (double)gain[j] * (double)dy[j] : (double)dy[j];
-        dx[j] = (real)(at[1] * (u - mean - ((double)x[j] - at[0]) * at[1] * mean_v));
-    }
-}
-
-static void normalise_sums(ptrdiff_t n, const void *x_, const double at[2], const void *dy_, double *dgain,
-                           double *dbias) {
-    const real *x = x_, *dy = dy_;
-    for (ptrdiff_t j = 0; dgain && j < n; j++) dgain[j] += ((double)x[j] - at[0]) * at[1] * (double)dy[j];
-    for (ptrdiff_t j = 0; dbias && j < n; j++) dbias[j] += (double)dy[j];
-}
-
-static void add_sums(ptrdiff_t n, const double *sums, void *y_) {
-    real *y = y_;
-    for (ptrdiff_t j = 0; j < n; j++) y[j] = (real)((double)y[j] + sums[j]);
-}
-
-/* The formulas of slope_at in kernels/activations.h. */
-static real slope(clstm_activation function, real y) {
-    switch (function) {
-    case CLSTM_SIGMOID: return y * (1 - y);
-    case CLSTM_TANH: return 1 - y * y;
-    case CLSTM_RELU: return y > 0;
-    case CLSTM_HARD_SIGMOID: return y > 0 && y < 1 ? (real)(1.0 / 6) : 0;
-    case CLSTM_HARD_SIGMOID_FIFTH: return y > 0 && y < 1 ? (real)0.2 : 0;
-    case CLSTM_CENTERED_SIGMOID_2: return 1 - y * y / 4;
-    case CLSTM_CENTERED_SIGMOID_1: return (1 - y * y) / 2;
-    case CLSTM_EXP: return y;
-    default: return 1;
-    }
-}
-
-#define WITH_SLOPE(function)                                                     \
-    case function:                                                               \
-        for (ptrdiff_t j = 0; j < n; j++) dz[j] = dy[j] * slope(function, y[j]); \
-        return;
-
-static void activate_backward(clstm_activation function, ptrdiff_t n, const void *y_, const void *dy_, void *dz_) {
-    const real *y = y_, *dy = dy_;
-    real *dz = dz_;
-    switch (function) { /* a loop for each, so that none has a choice in it */
-        WITH_SLOPE(CLSTM_SIGMOID)
-        WITH_SLOPE(CLSTM_TANH)
-        WITH_SLOPE(CLSTM_RELU)
-    default:
-        for (ptrdiff_t j = 0; j < n; j++) dz[j] = dy[j] * slope(function, y[j]);
-    }
-}
-
 static void multiply(ptrdiff_t n, const void *factor, const void *x_, void *y_) {
     const real a = *(const real *)factor, *x = x_;
     real *y = y_;
@@ -228,10 +135,4 @@ const struct rowwise REAL_NAME(clstm_rowwise) = {
     .weighted = weighted,
     .weighted_backward = weighted_backward,
     .multiply = multiply,
-    .moments = moments,
-    .normalise = normalise,
-    .normalise_backward = normalise_backward,
-    .normalise_sums = normalise_sums,
-    .add_sums = add_sums,
-    .activate_backward = activate_backward,
 };
