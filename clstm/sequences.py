@@ -122,7 +122,11 @@ class Flat:
 
     def after(self, counts: np.ndarray) -> Flat:
         """What a layer gives that makes so many steps of each sequence: with as many as there are, the same."""
-        return self if counts is self.counts else Resized(counts, self)
+        if counts is self.counts:
+            return self
+        if self.has_resets:
+            raise _arrays.wrong(ValueError, "resets", "None, because a layer changes the number of steps", "flags")
+        return Resized(counts, self)
 
     # Other forms of the same steps
 

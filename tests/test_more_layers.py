@@ -301,6 +301,46 @@ def test_a_mask_with_holes_has_no_place_for_fewer_steps_but_pools_have():
         clstm.Trainer(clstm.Network([copy.deepcopy(conv), clstm.LSTM(4, 2, rng=0)]), bptt=3)
 
 
+class Half(clstm.Layer):
+    """Every second step, of a layer that somebody has written."""
+
+    bidirectional = False
+
+    def lengths_after(self, lengths):
+        return None if lengths is None else (lengths + 1) // 2
+
+    def forward(self, x, state=None, lengths=None):
+        return np.ascontiguousarray(x[:, ::2]), None, clstm.Tape(self, x.shape)
+
+    def backward(self, tape, dy, dstate=None, grads=None, need_dx=True):
+        dx = np.zeros(tape.take(), dy.dtype)
+        dx[:, ::2] = dy
+        return dx, None, {}
+
+
+def test_a_layer_of_ones_own_may_change_the_number_of_steps():
+    net = clstm.Network([Half(), clstm.GRU(3, 4, rng=0)])
+    x = [normal(np.random.default_rng(n), "float32", n, 3) for n in (5, 2, 8)]
+    y, _, tape = net.forward(x)
+    for row, given in zip(y, x, strict=True):
+        same_bits(row, net.layers[1](given[None, ::2].copy())[0][0])
+    dx = net.backward(tape, y)[0]
+    assert [row.shape for row in dx] == [row.shape for row in x]
+    assert all((row[1::2] == 0).all() and (row[::2] != 0).any() for row in dx)
+    with pytest.raises(ValueError, match="resets: expected None, because a layer changes the number of steps"):
+        net(x, resets=[np.ones(len(row), bool) for row in x])
+
+
+def test_attention_pools_lists():
+    net = clstm.Network([clstm.GRU(3, 4, rng=0), clstm.AttentionPool(4, 5, rng=0)])
+    x = [normal(np.random.default_rng(n), "float32", n, 3) for n in (5, 2, 8, 0)]
+    y, _, tape = net.forward(x)
+    for n in range(3):
+        close(y[n : n + 1], net(x[n][None]), 1e-6)
+    assert (y[3] == 0).all()
+    assert [row.shape for row in net.backward(tape, y)[0]] == [row.shape for row in x]
+
+
 def test_networks_and_ensembles_hand_lengths_on():
     members = [clstm.Network([clstm.Conv1d(3, 4, 3, stride=2, rng=k), clstm.LSTM(4, 4, rng=k)]) for k in range(2)]
     x = normal(np.random.default_rng(0), "float32", 3, 9, 3)
