@@ -71,7 +71,7 @@ class Conv1d(_DrawnLayer):
     >>> conv = clstm.Conv1d(13, 32, 5, stride=2, activation="relu", rng=0)
     >>> conv(np.ones((4, 101, 13)), lengths=[101, 100, 3, 0]).shape
     (4, 51, 32)
-    >>> conv.lengths_after(np.array([101, 100, 3, 0]))
+    >>> conv.lengths_after([101, 100, 3, 0])
     array([51, 50,  2,  0])
     """
 
@@ -138,10 +138,11 @@ class Conv1d(_DrawnLayer):
         if self.bias:
             parameters["bias"][...] = 0
 
-    def lengths_after(self, lengths: np.ndarray | None) -> np.ndarray | None:
+    def lengths_after(self, lengths: ArrayLike | None) -> np.ndarray | None:
         """Valid steps of each row of y, by those of x."""
         if lengths is None or (self.stride == 1 and self.padding != "valid"):
             return lengths
+        lengths = _arrays.integers("lengths", lengths)
         short = self._reach - 1 if self.padding == "valid" else 0
         return np.maximum(0, (lengths - short + self.stride - 1) // self.stride)
 

@@ -282,11 +282,12 @@ class Layer:
         return CheckedGradients(gradients)
 
     def lengths_after(self, lengths: np.ndarray | None) -> np.ndarray | None:
+    def lengths_after(self, lengths: Any) -> Any:
         """Valid steps of each row of y, by those of x: for layers whose y has other steps than x.
 
         Parameters
         ----------
-        lengths : ndarray of int, or None
+        lengths : array_like of int, or None
             Any shape; None: all steps.
 
         Returns

@@ -246,11 +246,12 @@ class Network(Layer):
         """Whether a layer does."""
         return any(layer.mixes_steps for layer in self.layers)
 
-    def lengths_after(self, lengths: np.ndarray | None) -> np.ndarray | None:
+    def lengths_after(self, lengths: ArrayLike | None) -> np.ndarray | None:
         """Valid steps of each row of y, by those of x; None where y has no time axis."""
+        found = None if lengths is None else _arrays.integers("lengths", lengths)
         for layer in self.layers:
-            lengths = None if layer.removes_time else layer.lengths_after(lengths)
-        return lengths
+            found = None if layer.removes_time else layer.lengths_after(found)
+        return found
 
     @property
     def bidirectional(self):

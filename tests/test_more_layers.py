@@ -651,6 +651,29 @@ def test_backward_refuses_what_does_not_fit(name):
     layer.backward(tape, y)
 
 
+@pytest.mark.parametrize("block", [1, 2500])
+def test_gradients_of_windows_in_blocks_are_those_in_one(monkeypatch, block):
+    layer = BIG["conv"]("float64")
+    x = normal(np.random.default_rng(0), "float64", 7, 20, 40)
+    expected = run(layer, x, (20, 3, 0, 8, 19, 20, 1), None)
+    monkeypatch.setattr("clstm.conv.BLOCK", block)
+    found = run(layer, x, (20, 3, 0, 8, 19, 20, 1), None)
+    same_bits(found[1], expected[1])
+    for a, b in zip(found, expected, strict=True):
+        close(a, b, 1e-13)
+
+
+def test_lists_without_a_step():
+    net = a_network()
+    empty = [np.zeros(0, int), np.zeros(0, int)]
+    y, _, tape = net.forward(empty, noise=1)
+    assert [row.shape for row in y] == [(0, 9), (0, 9)]
+    assert not any(values.any() for values in net.backward(tape, y)[2].values())
+    assert [row.shape for row in net(empty)] == [(0, 9), (0, 9)]
+    with pytest.raises(TypeError, match="lengths: expected an array of integers"):
+        net.lengths_after([1.5])
+
+
 def test_rows_that_are_too_short_for_a_window_give_nothing():
     conv = clstm.Conv1d(3, 2, 4, padding="valid", rng=0)
     y, _, tape = conv.forward(np.full((2, 2, 3), np.nan), lengths=[0, 0])
