@@ -275,13 +275,6 @@ class Layer:
         """Runs the layer and returns y."""
         return self.infer(x, state, lengths)[0]
 
-    def lengths_after(self, lengths):
-        return lengths
-
-    def _checked_gradients(self, gradients):
-        return CheckedGradients(gradients)
-
-    def lengths_after(self, lengths: np.ndarray | None) -> np.ndarray | None:
     def lengths_after(self, lengths: Any) -> Any:
         """Valid steps of each row of y, by those of x: for layers whose y has other steps than x.
 
@@ -295,6 +288,7 @@ class Layer:
         ndarray of int, or None
             Of the same shape. A layer that keeps the steps returns `lengths` itself.
         """
+        return lengths
 
     # The place in a network
 

@@ -12,13 +12,9 @@ from typing import Any
 from .. import _arrays
 from .base import Computed, Loss, checked_weight
 from .classification import BinaryCrossEntropy, CrossEntropy, binary_cross_entropy, cross_entropy
-from .ctc import CTC, ctc
+from .connectionist import CTC, ctc
 from .own import OwnLoss, described
 from .regression import MAE, MSE, GaussianNLL, Huber, Quantile, gaussian_nll, huber, mae, mse, quantile
-from .base import Computed, Loss
-from .classification import CrossEntropy, cross_entropy
-from .connectionist import CTC, ctc
-from .regression import MSE, mse
 
 NAMED = {
     loss.name: loss for loss in (MSE, MAE, Huber, Quantile, GaussianNLL, BinaryCrossEntropy, CrossEntropy, CTC)
