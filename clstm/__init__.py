@@ -9,6 +9,8 @@ Arrays are batch-first, (N, T, F): sequences, steps, features.
 """
 
 from . import callbacks, decoding, init, metrics, schedules
+from . import init
+from .attention import Attention
 from .attention_pool import AttentionPool
 from .cells import GRUCell, LSTMCell, RNNCell
 from .config import get_num_threads, set_backend, set_num_threads, show_config
@@ -44,6 +46,7 @@ __all__ = [
     "Adagrad",
     "Adam",
     "AdamW",
+    "Attention",
     "AttentionPool",
     "Conv1d",
     "Dense",

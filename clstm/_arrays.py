@@ -248,14 +248,14 @@ def in_range(name: str, array: np.ndarray, count: int, what: str, valid: Any = T
         raise wrong(ValueError, name, f"{what} from 0 to {count - 1}", f"{array[place]} at {list(place)}")
 
 
-def lengths(value: Any, N: int, T: int) -> np.ndarray | None:
+def lengths(value: Any, N: int, T: int, name: str = "lengths", of: str = "x") -> np.ndarray | None:
     """Sequence lengths as a fresh intp array (N,), each 0 .. T; None stays None."""
     if value is None:
         return None
-    array = integers("lengths", value)
+    array = integers(name, value)
     if array.shape != (N,):
-        raise wrong(ValueError, "lengths", f"shape ({N},), one for each row of x", f"shape {array.shape}")
-    in_range("lengths", array, T + 1, "a number of steps")
+        raise wrong(ValueError, name, f"shape ({N},), one for each row of {of}", f"shape {array.shape}")
+    in_range(name, array, T + 1, "a number of steps")
     return array.astype(np.intp)
 
 

@@ -275,6 +275,42 @@ cdef extern from "clstm.h" nogil:
 
     clstm_status clstm_activate_backward(const clstm_runtime *runtime, clstm_dtype dtype, clstm_activation function,
                                          ptrdiff_t n, const void *y, const void *dy, void *dz)
+    ctypedef enum clstm_score:
+        CLSTM_SCORE_PRODUCT
+        CLSTM_SCORE_ADDITIVE
+
+    ctypedef struct clstm_attend:
+        clstm_dtype dtype
+        clstm_score score
+        ptrdiff_t keys
+        ptrdiff_t values
+        double scale
+
+    ctypedef struct clstm_attended:
+        clstm_sequence query
+        clstm_sequence keys
+        clstm_sequence values
+        const void *v
+
+    ctypedef struct clstm_attend_gradients:
+        clstm_sequence dquery
+        clstm_sequence dkeys
+        clstm_sequence dvalues
+        void *dv
+
+    ctypedef struct clstm_attend_bytes:
+        size_t forward
+        size_t backward
+
+    clstm_status clstm_attend_sizes(const clstm_runtime *runtime, const clstm_attend *attend,
+                                    const clstm_batch *queries, const clstm_batch *memory, clstm_attend_bytes *bytes)
+    clstm_status clstm_attend_forward(const clstm_runtime *runtime, const clstm_attend *attend,
+                                      const clstm_batch *queries, const clstm_batch *memory, const clstm_attended *inputs,
+                                      void *weights, void *context, void *scratch)
+    clstm_status clstm_attend_backward(const clstm_runtime *runtime, const clstm_attend *attend,
+                                       const clstm_batch *queries, const clstm_batch *memory,
+                                       const clstm_attended *inputs, const void *weights, const void *dcontext,
+                                       const void *dweights, const clstm_attend_gradients *outputs, void *scratch)
 
     clstm_status clstm_activate(const clstm_runtime *runtime, clstm_dtype dtype, clstm_activation function,
                                 ptrdiff_t n, const void *x, void *y)

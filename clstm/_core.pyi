@@ -132,6 +132,35 @@ def loss(
     full: bool = False,
     ignored: int | None = None,
 ) -> tuple[float, _Real | None, float]: ...
+def attend_forward(
+    score: str,
+    scale: float,
+    query: _Real,
+    keys: _Real,
+    values: _Real,
+    vector: _Real | None,
+    query_lengths: _Lengths | None,
+    lengths: _Lengths | None,
+    weights: _Real,
+    context: _Real,
+) -> None: ...
+def attend_backward(
+    score: str,
+    scale: float,
+    query: _Real,
+    keys: _Real,
+    values: _Real,
+    vector: _Real | None,
+    query_lengths: _Lengths | None,
+    lengths: _Lengths | None,
+    weights: _Real,
+    dcontext: _Real,
+    dweights: _Real | None,
+    dquery: _Real | None,
+    dkeys: _Real | None,
+    dvalues: _Real | None,
+    dvector: _Real | None,
+) -> None: ...
 def mse(
     prediction: _Real, target: _Real, lengths: _Lengths | None = None, gradient: bool = True
 ) -> tuple[float, _Real | None]: ...

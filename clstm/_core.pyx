@@ -385,6 +385,7 @@ cdef clstm_gemm gemm_of(dict functions, str name) except NULL:
 include "_stack.pxi"
 include "_stream.pxi"
 include "_layers.pxi"
+include "_attention.pxi"
 include "_losses.pxi"
 include "_ctc.pxi"
 include "_optimizers.pxi"

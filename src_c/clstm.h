@@ -434,6 +434,47 @@ clstm_status clstm_activate_backward(const clstm_runtime *runtime, clstm_dtype d
                                      ptrdiff_t n, const void *y, const void *dy, void *dz);
 
 /* ---- activations ------------------------------------------------------------------------------------------------ */
+/* Attention over a memory, for T queries of each row: scores e[t,s] of query t and step s of the memory, weights
+ * a[t] = softmax over s of scale e[t], context[t] = sum over s of a[t,s] value[s]. With q [N,T,K] and k [N,S,K],
+ *
+ *     PRODUCT    e[t,s] = q[t] . k[s]                Luong, Pham and Manning 2015, "dot"; "general" has W q for q
+ *     ADDITIVE   e[t,s] = v . tanh(q[t] + k[s])      Bahdanau, Cho and Bengio 2015, with W_q and W_k applied before
+ *
+ * The values [N,S,M] may be the keys. Rows of `queries` and `memory` are as many; steps beyond their lengths are never
+ * read. A query beyond its length, or over a memory of length 0, has weights and context zero, and no gradient. */
+typedef enum { CLSTM_SCORE_PRODUCT = 0, CLSTM_SCORE_ADDITIVE } clstm_score;
+typedef struct clstm_attend {
+    clstm_dtype dtype;
+    clstm_score score;
+    ptrdiff_t keys, values; /* K and M, at least 1 */
+    double scale;           /* finite */
+} clstm_attend;
+typedef struct clstm_attended {
+    clstm_sequence query, keys, values; /* [N,T,K], [N,S,K], [N,S,M] */
+    const void *v;                      /* [K]; ADDITIVE only */
+} clstm_attended;
+typedef struct clstm_attend_gradients {
+    clstm_sequence dquery, dkeys, dvalues; /* in the shapes of the above, overwritten; data NULL: not wanted */
+    void *dv;                              /* [K] accumulated, or NULL; ADDITIVE only */
+} clstm_attend_gradients;
+typedef struct clstm_attend_bytes {
+    size_t forward, backward; /* scratch of each */
+} clstm_attend_bytes;
+/* Errors: BAD_SIZE, also where the batches have different N; BAD_LENGTH, BAD_OPTION (pieces among them), TOO_LARGE. */
+clstm_status clstm_attend_sizes(const clstm_runtime *runtime, const clstm_attend *attend, const clstm_batch *queries,
+                                const clstm_batch *memory, clstm_attend_bytes *bytes);
+/* weights [N,T,S] and context [N,T,M], contiguous, overwritten. Products are those of the native backend always. */
+clstm_status clstm_attend_forward(const clstm_runtime *runtime, const clstm_attend *attend, const clstm_batch *queries,
+                                  const clstm_batch *memory, const clstm_attended *in, void *weights, void *context,
+                                  void *scratch);
+/* weights as forward has left them; dcontext [N,T,M], and dweights [N,T,S] or NULL for zero, contiguous. The tanh of
+ * ADDITIVE are computed again: nothing of size T S K is ever kept. */
+clstm_status clstm_attend_backward(const clstm_runtime *runtime, const clstm_attend *attend, const clstm_batch *queries,
+                                   const clstm_batch *memory, const clstm_attended *in, const void *weights,
+                                   const void *dcontext, const void *dweights, const clstm_attend_gradients *out,
+                                   void *scratch);
+
+/* ---- activations, for tests and teaching ------------------------------------------------------------------------ */
 
 /* y = f(x) by the kernels' own vector code; y may be x. Exp, sigmoid, tanh and the centered sigmoids are at most 3.5 ulp
  * from the exact value. */

@@ -1,0 +1,2 @@
+#define REAL_BITS 32
+#include "attention_body.h"

@@ -1,0 +1,2 @@
+#define REAL_BITS 64
+#include "attention_body.h"
