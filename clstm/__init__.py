@@ -10,6 +10,7 @@ Arrays are batch-first, (N, T, F): sequences, steps, features.
 
 from . import callbacks, decoding, init, metrics, schedules
 from . import init
+from . import beam, init, sampling
 from .attention import Attention
 from .attention_pool import AttentionPool
 from .cells import GRUCell, LSTMCell, RNNCell
@@ -18,6 +19,7 @@ from .conv import Conv1d
 from .dense import Dense
 from .dropout import Dropout
 from .embedding import Embedding
+from .encoder_decoder import EncoderDecoder
 from .ensemble import Ensemble
 from .gradient_flow import GradientFlow
 from .gru import GRU
@@ -52,6 +54,7 @@ __all__ = [
     "Dense",
     "Dropout",
     "Embedding",
+    "EncoderDecoder",
     "Ensemble",
     "GRUCell",
     "GradientFlow",
@@ -74,6 +77,11 @@ __all__ = [
     "load",
     "metrics",
     "schedules",
+    "beam",
+    "get_num_threads",
+    "init",
+    "load",
+    "sampling",
     "set_backend",
     "set_num_threads",
     "show_config",
