@@ -58,7 +58,7 @@ def beam_search(
         score = log P(Y) / ((5 + |Y|) / 6) ** length_penalty
 
     A row is done when no living hypothesis can become better than the `best` that have ended, or none lives. The search
-    is exhaustive if `width` is at least the number of sequences that are possible.
+    is exhaustive if `width` is at least the number of all continuations that there are in any step.
 
     Parameters
     ----------
