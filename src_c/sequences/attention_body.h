@@ -10,7 +10,8 @@
 #include "layout.h"
 #include "rowwise.h"
 
-enum { TANH_BLOCK = 2048 }; /* elements of tanh(q + k) that exist at a time */
+enum { TANH_BLOCK = 4096 }; /* elements of tanh(q + k) that exist at a time */
+enum { LINE = CACHE_LINE / sizeof(real) };
 
 /* Element (row, column) is data[row * apart + column * step]. */
 struct matrix {
@@ -24,6 +25,7 @@ struct attend {
     const clstm_batch *queries, *memory;
     clstm_score score;
     ptrdiff_t T, S, K, M;
+    ptrdiff_t wide; /* of ADDITIVE: padded(K), for rows of our own */
     real scale;
     int threads;
     clstm_attended in;
@@ -31,18 +33,23 @@ struct attend {
     const real *dcontext, *dweights;
     clstm_attend_gradients out;
     struct attend_worker *worker;
-    double *dv; /* [N,K] what each row adds to the gradient of v */
+    /* of ADDITIVE */
+    real *v, *v_panel; /* [wide], and packed as a column */
+    double *dv;        /* [N,K] what each row adds to the gradient of v */
 };
 
 struct attend_worker {
-    real *keys, *values;    /* packed for a row of the batch */
-    real *query, *dcontext; /* packed for CHUNK queries */
+    real *keys, *values;    /* for a row of the batch: packed, keys of ADDITIVE [S,wide] */
+    real *query, *dcontext; /* packed for CHUNK queries; the query of ADDITIVE [wide] */
     real *ds;               /* [CHUNK,S] gradient of the weights, then of the scores */
-    real *u;                /* [block][K] tanh(q + k) */
-    double *dquery, *dkeys; /* [K], [S,K]: sums of additive scores */
+    /* of ADDITIVE */
+    real *u, *ds_panel;      /* [block,wide] tanh(q + k); a piece of ds packed as a column */
+    real *sum_u, *sum_slope; /* [wide] over the steps of a query */
+    real *dkeys;             /* [S,wide] */
 };
 
-static ptrdiff_t tanh_rows(ptrdiff_t K) { return K < TANH_BLOCK ? TANH_BLOCK / K : 1; }
+/* Rows of keys whose tanh exist at a time. */
+static ptrdiff_t block_rows(const struct attend *it) { return it->wide < TANH_BLOCK ? TANH_BLOCK / it->wide : 1; }
 
 static struct attend attend_of(const struct attend_call *call) {
     const clstm_attend *attend = call->attend;
@@ -56,6 +63,7 @@ static struct attend attend_of(const struct attend_call *call) {
         .S = call->memory->T,
         .K = attend->keys,
         .M = attend->values,
+        .wide = padded(attend->keys),
         .scale = (real)attend->scale,
     };
     const double pairs = (double)call->memory->N * (double)it.T * (double)it.S;
@@ -65,22 +73,34 @@ static struct attend attend_of(const struct attend_call *call) {
     return it;
 }
 
+static void lay_out_additive(const struct attend *it, struct attend_worker *worker, struct arena *arena, int backward) {
+    const ptrdiff_t block = block_rows(it), wide = it->wide;
+    worker->keys = arena_take(arena, times(it->S, wide), sizeof(real));
+    worker->query = arena_take(arena, wide, sizeof(real));
+    worker->u = arena_take(arena, times(block, wide), sizeof(real));
+    if (!backward) return;
+    worker->ds_panel = arena_take(arena, times(block, padded(1)), sizeof(real));
+    worker->sum_u = arena_take(arena, wide, sizeof(real));
+    worker->sum_slope = arena_take(arena, wide, sizeof(real));
+    worker->dkeys = arena_take(arena, times(it->S, wide), sizeof(real));
+}
+
 static void attend_lay_out(struct attend *it, struct arena *arena, int backward) {
     const int additive = it->score == CLSTM_SCORE_ADDITIVE;
-    const ptrdiff_t S = padded(it->S), K = padded(it->K), M = padded(it->M);
+    const ptrdiff_t S = padded(it->S), M = padded(it->M);
+    it->v = arena_take(arena, additive ? it->wide : 0, sizeof(real));
+    it->v_panel = arena_take(arena, additive ? times(it->wide, padded(1)) : 0, sizeof(real));
     it->dv = arena_take(arena, backward && additive ? times(it->memory->N, it->K) : 0, sizeof(double));
     it->worker = arena_take(arena, it->threads, sizeof *it->worker);
     for (int i = 0; i < it->threads; i++) {
         struct attend_worker measured, *worker = it->worker ? &it->worker[i] : &measured;
-        worker->keys = arena_take(arena, additive ? 0 : times(S, K), sizeof(real));
+        if (additive) lay_out_additive(it, worker, arena, backward);
+        else worker->keys = arena_take(arena, times(S, it->wide), sizeof(real));
         worker->values = arena_take(arena, times(S, M), sizeof(real));
-        worker->u = arena_take(arena, additive ? times(tanh_rows(it->K), it->K) : 0, sizeof(real));
         if (!backward) continue;
-        worker->query = arena_take(arena, additive ? 0 : times(CHUNK, K), sizeof(real));
+        if (!additive) worker->query = arena_take(arena, times(CHUNK, it->wide), sizeof(real));
         worker->dcontext = arena_take(arena, times(CHUNK, M), sizeof(real));
         worker->ds = arena_take(arena, times(CHUNK, it->S), sizeof(real));
-        worker->dquery = arena_take(arena, additive ? it->K : 0, sizeof(double));
-        worker->dkeys = arena_take(arena, additive ? times(it->S, it->K) : 0, sizeof(double));
     }
 }
 
@@ -133,15 +153,6 @@ static void clear_rows(struct matrix matrix, ptrdiff_t begin, ptrdiff_t end, ptr
         memset(matrix.data + row * matrix.apart, 0, (size_t)width * sizeof(real));
 }
 
-/* u[i] = tanh(q + k_{s+i}) for `count` rows of the keys. */
-static void tanh_of(const struct attend *it, const real *q, struct matrix keys, ptrdiff_t s, ptrdiff_t count, real *u) {
-    for (ptrdiff_t i = 0; i < count; i++) {
-        const real *key = keys.data + (s + i) * keys.apart;
-        for (ptrdiff_t j = 0; j < it->K; j++) u[i * it->K + j] = q[j] + key[j];
-    }
-    it->kernels->activate(CLSTM_TANH, count * it->K, u, u);
-}
-
 static double dot(ptrdiff_t n, const real *x, const real *y) {
     enum { SUMS = 8 };
     double sum[SUMS] = {0}, total = 0;
@@ -155,14 +166,44 @@ static double dot(ptrdiff_t n, const real *x, const real *y) {
 
 /* ---- forward */
 
+/* A row of K elements as one of `wide`, zeros behind it. */
+static void widen(const struct attend *it, const real *row, real *to) {
+    memcpy(to, row, (size_t)it->K * sizeof(real));
+    memset(to + it->K, 0, (size_t)(it->wide - it->K) * sizeof(real));
+}
+
+static void widen_keys(const struct attend *it, struct matrix keys, ptrdiff_t S, real *to) {
+    for (ptrdiff_t s = 0; s < S; s++) widen(it, keys.data + s * keys.apart, to + s * it->wide);
+}
+
+static void pack_v(struct attend *it) {
+    if (it->score != CLSTM_SCORE_ADDITIVE) return;
+    widen(it, it->in.v, it->v);
+    it->kernels->pack_columns(it->v_panel, it->v, 1, it->wide, 1);
+}
+
+/* u[i] = tanh(q + k_{s+i}) for `count` rows of the keys. Loops over whole lines need no vector instructions of their own
+ * to be compiled into some. */
+static void tanh_of(const struct attend *it, const struct attend_worker *worker, ptrdiff_t s, ptrdiff_t count) {
+    const ptrdiff_t wide = it->wide;
+    const real *q = worker->query, *key = worker->keys + s * wide;
+    real *u = worker->u;
+    for (ptrdiff_t i = 0; i < count * wide; i += wide)
+        for (ptrdiff_t j = 0; j < wide; j += LINE)
+            for (int l = 0; l < LINE; l++) u[i + j + l] = q[j + l] + key[i + j + l];
+    it->kernels->activate(CLSTM_TANH, count * wide, u, u);
+}
+
 /* scores[s] = v . tanh(q + k_s) */
-static void additive_scores(const struct attend *it, const real *q, struct matrix keys, ptrdiff_t S, real *u,
+static void additive_scores(const struct attend *it, const struct attend_worker *worker, const real *q, ptrdiff_t S,
                             real *scores) {
-    const ptrdiff_t most = tanh_rows(it->K);
+    const ptrdiff_t most = block_rows(it);
+    widen(it, q, worker->query);
     for (ptrdiff_t s = 0; s < S; s += most) {
         const ptrdiff_t count = S - s < most ? S - s : most;
-        tanh_of(it, q, keys, s, count, u);
-        for (ptrdiff_t i = 0; i < count; i++) scores[s + i] = (real)dot(it->K, u + i * it->K, it->in.v);
+        tanh_of(it, worker, s, count);
+        multiply(it, (struct matrix){worker->u, it->wide, 1}, it->v_panel, (struct matrix){scores + s, 1, 1}, count,
+                 it->wide, 1, 0);
     }
 }
 
@@ -180,11 +221,12 @@ static void attend_task(void *all, ptrdiff_t n, int index) {
     if (it->score == CLSTM_SCORE_PRODUCT) {
         it->kernels->pack_rows(worker->keys, keys.data, keys.apart, S, it->K);
         multiply(it, query, worker->keys, weights, T, it->K, S, 0);
+    } else {
+        widen_keys(it, keys, S, worker->keys);
     }
     for (ptrdiff_t t = 0; t < T; t++) {
         real *row = weights.data + t * it->S;
-        if (it->score == CLSTM_SCORE_ADDITIVE)
-            additive_scores(it, query.data + t * query.apart, keys, S, worker->u, row);
+        if (it->score == CLSTM_SCORE_ADDITIVE) additive_scores(it, worker, query.data + t * query.apart, S, row);
         for (ptrdiff_t s = 0; s < S; s++) row[s] *= it->scale;
         REAL_NAME(clstm_rowwise).softmax(it->runtime->isa, S, row, row);
         memset(row + S, 0, (size_t)(it->S - S) * sizeof(real));
@@ -199,6 +241,7 @@ void REAL_NAME(attend_forward)(const struct attend_call *call, const clstm_atten
     struct arena arena = arena_over(scratch);
     attend_lay_out(&it, &arena, 0);
     it.in = *in, it.weights = weights, it.context = context;
+    pack_v(&it);
     clstm_parallel(it.threads, it.memory->N, attend_task, &it);
 }
 
@@ -239,39 +282,51 @@ static void product_backward(const struct attend *it, const struct attend_row *r
     }
 }
 
-/* With g = ds_s v (1 - u^2), u = tanh(q + k_s):     dq += g     dk_s += g     dv += ds_s u */
-static void additive_pair(const struct attend *it, double ds, const real *u, double *dq, double *dk, double *dv) {
-    const real *v = it->in.v;
-    for (ptrdiff_t j = 0; j < it->K; j++) {
-        const double t = (double)u[j], g = ds * (double)v[j] * (1 - t * t);
-        dq[j] += g;
-        dk[j] += g;
-        dv[j] += ds * t;
+/* u = 1 - u^2     dkeys_s += ds_s (1 - u_s^2), for `count` rows */
+static void additive_slopes(const struct attend *it, const struct attend_worker *worker, ptrdiff_t s, ptrdiff_t count,
+                            const real *ds) {
+    const ptrdiff_t wide = it->wide;
+    for (ptrdiff_t i = 0; i < count; i++) {
+        real *u = worker->u + i * wide, *dkeys = worker->dkeys + (s + i) * wide;
+        for (ptrdiff_t j = 0; j < wide; j += LINE)
+            for (int l = 0; l < LINE; l++) {
+                u[j + l] = 1 - u[j + l] * u[j + l];
+                dkeys[j + l] += ds[s + i] * u[j + l];
+            }
     }
 }
 
+/* Of a query, with u_s = tanh(q + k_s): sum_u = sum over s of ds_s u_s, sum_slope = that of ds_s (1 - u_s^2). */
+static void additive_query(const struct attend *it, const struct attend_worker *worker, ptrdiff_t S, const real *ds) {
+    const ptrdiff_t most = block_rows(it), wide = it->wide;
+    const struct matrix u = {worker->u, 1, wide}; /* transposed */
+    for (ptrdiff_t s = 0; s < S; s += most) {
+        const ptrdiff_t count = S - s < most ? S - s : most;
+        tanh_of(it, worker, s, count);
+        it->kernels->pack_columns(worker->ds_panel, ds + s, 1, count, 1);
+        multiply(it, u, worker->ds_panel, (struct matrix){worker->sum_u, 1, 1}, wide, count, 1, s > 0);
+        additive_slopes(it, worker, s, count, ds);
+        multiply(it, u, worker->ds_panel, (struct matrix){worker->sum_slope, 1, 1}, wide, count, 1, s > 0);
+    }
+}
+
+/* dq_t = v sum_s ds_ts (1 - u_ts^2)     dk_s = v sum_t ds_ts (1 - u_ts^2)     dv += sum_ts ds_ts u_ts */
 static void additive_backward(const struct attend *it, const struct attend_row *row) {
     const struct attend_worker *worker = row->worker;
-    const ptrdiff_t most = tanh_rows(it->K), K = it->K;
+    double *dv = it->dv + row->n * it->K;
+    memset(worker->dkeys, 0, (size_t)(row->S * it->wide) * sizeof(real));
     for (ptrdiff_t i = 0; i < row->count; i++) {
-        const real *q = row->query.data + (row->t + i) * row->query.apart, *ds = row->ds.data + i * it->S;
-        memset(worker->dquery, 0, (size_t)K * sizeof(double));
-        for (ptrdiff_t s = 0; s < row->S; s += most) {
-            const ptrdiff_t count = row->S - s < most ? row->S - s : most;
-            tanh_of(it, q, row->keys, s, count, worker->u);
-            for (ptrdiff_t j = 0; j < count; j++)
-                additive_pair(it, (double)ds[s + j], worker->u + j * K, worker->dquery, worker->dkeys + (s + j) * K,
-                              it->dv + row->n * K);
-        }
+        widen(it, row->query.data + (row->t + i) * row->query.apart, worker->query);
+        additive_query(it, worker, row->S, row->ds.data + i * it->S);
         real *to = row->dquery.data ? row->dquery.data + (row->t + i) * row->dquery.apart : NULL;
-        for (ptrdiff_t j = 0; to && j < K; j++) to[j] = (real)worker->dquery[j];
+        for (ptrdiff_t j = 0; j < it->K; j++) dv[j] += (double)worker->sum_u[j];
+        for (ptrdiff_t j = 0; to && j < it->K; j++) to[j] = it->v[j] * worker->sum_slope[j];
     }
-}
-
-static void store_dkeys(const struct attend *it, const struct attend_row *row) {
-    for (ptrdiff_t s = 0; row->dkeys.data && s < row->S; s++)
-        for (ptrdiff_t j = 0; j < it->K; j++)
-            row->dkeys.data[s * row->dkeys.apart + j] = (real)row->worker->dkeys[s * it->K + j];
+    for (ptrdiff_t s = 0; row->dkeys.data && s < row->S; s++) {
+        real *to = row->dkeys.data + s * row->dkeys.apart;
+        const real *from = worker->dkeys + s * it->wide;
+        for (ptrdiff_t j = 0; j < it->K; j++) to[j] = (row->t > 0 ? to[j] : 0) + it->v[j] * from[j];
+    }
 }
 
 /* The gradients that come from the queries [t, t + count) of a row. */
@@ -312,7 +367,7 @@ static void attend_backward_task(void *all, ptrdiff_t n, int index) {
     clear_rows(row.dvalues, S, it->S, it->M);
     if (additive) {
         memset(it->dv + n * it->K, 0, (size_t)it->K * sizeof(double));
-        memset(row.worker->dkeys, 0, (size_t)(S * it->K) * sizeof(double));
+        widen_keys(it, row.keys, S, row.worker->keys);
     } else {
         it->kernels->pack_columns(row.worker->keys, row.keys.data, row.keys.apart, S, it->K);
     }
@@ -321,7 +376,6 @@ static void attend_backward_task(void *all, ptrdiff_t n, int index) {
         row.count = T - row.t < CHUNK ? T - row.t : CHUNK;
         attend_chunk(it, &row);
     }
-    if (additive) store_dkeys(it, &row);
 }
 
 /* Rows in their order, whoever has computed them. */
@@ -343,6 +397,7 @@ void REAL_NAME(attend_backward)(const struct attend_call *call, const clstm_atte
     it.in = *in, it.out = *out;
     it.weights = (real *)weights; /* read only */
     it.dcontext = dcontext, it.dweights = dweights;
+    pack_v(&it);
     clstm_parallel(it.threads, it.memory->N, attend_backward_task, &it);
     if (it.score == CLSTM_SCORE_ADDITIVE) add_dv(&it);
 }
