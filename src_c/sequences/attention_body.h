@@ -8,7 +8,6 @@
 #include "../ground/threads.h"
 #include "attention.h"
 #include "layout.h"
-#include "rowwise.h"
 
 enum { TANH_BLOCK = 4096 }; /* elements of tanh(q + k) that exist at a time */
 enum { LINE = CACHE_LINE / sizeof(real) };
@@ -153,6 +152,18 @@ static void clear_rows(struct matrix matrix, ptrdiff_t begin, ptrdiff_t end, ptr
         memset(matrix.data + row * matrix.apart, 0, (size_t)width * sizeof(real));
 }
 
+/* The greatest of n numbers and `least`; maxima that do not wait for each other, as the sums below. */
+static real greatest(ptrdiff_t n, const real *x, real least) {
+    real top[LINE];
+    ptrdiff_t j = 0;
+    for (int l = 0; l < LINE; l++) top[l] = least;
+    for (; j + LINE <= n; j += LINE)
+        for (int l = 0; l < LINE; l++) top[l] = x[j + l] > top[l] ? x[j + l] : top[l];
+    for (; j < n; j++) top[0] = x[j] > top[0] ? x[j] : top[0];
+    for (int l = 1; l < LINE; l++) top[0] = top[l] > top[0] ? top[l] : top[0];
+    return top[0];
+}
+
 static double dot(ptrdiff_t n, const real *x, const real *y) {
     enum { SUMS = 8 };
     double sum[SUMS] = {0}, total = 0;
@@ -162,6 +173,26 @@ static double dot(ptrdiff_t n, const real *x, const real *y) {
     for (; j < n; j++) total += (double)x[j] * (double)y[j];
     for (int k = 0; k < SUMS; k++) total += sum[k];
     return total;
+}
+
+static double sum_of(ptrdiff_t n, const real *x) {
+    double sum[LINE] = {0}, total = 0;
+    ptrdiff_t j = 0;
+    for (; j + LINE <= n; j += LINE)
+        for (int l = 0; l < LINE; l++) sum[l] += (double)x[j + l];
+    for (; j < n; j++) total += (double)x[j];
+    for (int l = 0; l < LINE; l++) total += sum[l];
+    return total;
+}
+
+/* x = softmax(scale x), n numbers. */
+static void softmax(const struct attend *it, ptrdiff_t n, real *x) {
+    for (ptrdiff_t j = 0; j < n; j++) x[j] *= it->scale;
+    const real top = greatest(n, x, x[0]);
+    for (ptrdiff_t j = 0; j < n; j++) x[j] -= top;
+    it->kernels->activate(CLSTM_EXP, n, x, x);
+    const double share = 1 / sum_of(n, x);
+    for (ptrdiff_t j = 0; j < n; j++) x[j] = (real)((double)x[j] * share);
 }
 
 /* ---- forward */
@@ -227,8 +258,7 @@ static void attend_task(void *all, ptrdiff_t n, int index) {
     for (ptrdiff_t t = 0; t < T; t++) {
         real *row = weights.data + t * it->S;
         if (it->score == CLSTM_SCORE_ADDITIVE) additive_scores(it, worker, query.data + t * query.apart, S, row);
-        for (ptrdiff_t s = 0; s < S; s++) row[s] *= it->scale;
-        REAL_NAME(clstm_rowwise).softmax(it->runtime->isa, S, row, row);
+        softmax(it, S, row);
         memset(row + S, 0, (size_t)(it->S - S) * sizeof(real));
     }
     it->kernels->pack_columns(worker->values, values.data, values.apart, S, it->M);
