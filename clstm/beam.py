@@ -107,7 +107,7 @@ def beam_search(
     >>> from clstm.beam import beam_search
     >>> table = np.log([[0.1, 0.6, 0.3], [0.3, 0.1, 0.6], [1.0, 1.0, 1.0]])  # a, b, end
     >>> found = beam_search(lambda last, state: (table[last], None), None, start=0, end=2, max_steps=5, best=2)
-    >>> [(hypothesis.symbols.tolist(), round(np.exp(hypothesis.log_probability), 3)) for hypothesis in found[0]]
+    >>> [(symbols.tolist(), round(float(np.exp(score)), 3)) for symbols, score, _, _ in found[0]]
     [([1], 0.36), ([], 0.3)]
     """
     N, W = _arrays.size("rows", rows), _arrays.size("width", width)
