@@ -305,8 +305,8 @@ cdef extern from "clstm.h" nogil:
     clstm_status clstm_attend_sizes(const clstm_runtime *runtime, const clstm_attend *attend,
                                     const clstm_batch *queries, const clstm_batch *memory, clstm_attend_bytes *bytes)
     clstm_status clstm_attend_forward(const clstm_runtime *runtime, const clstm_attend *attend,
-                                      const clstm_batch *queries, const clstm_batch *memory, const clstm_attended *inputs,
-                                      void *weights, void *context, void *scratch)
+                                      const clstm_batch *queries, const clstm_batch *memory,
+                                      const clstm_attended *inputs, void *weights, void *context, void *scratch)
     clstm_status clstm_attend_backward(const clstm_runtime *runtime, const clstm_attend *attend,
                                        const clstm_batch *queries, const clstm_batch *memory,
                                        const clstm_attended *inputs, const void *weights, const void *dcontext,

@@ -16,6 +16,7 @@ MERGES: tuple[str, ...]
 NOISES: tuple[str, ...]
 POOLS: tuple[str, ...]
 LOSSES: tuple[str, ...]
+SCORES: tuple[str, ...]
 
 def available_isas() -> list[str]: ...
 def get_isa() -> str: ...

@@ -52,10 +52,10 @@ def beam_search(
     """Searches sequences of great probability, keeping `width` of them alive at each step.
 
     Of all continuations of the living hypotheses of a row by one symbol, the `width` most probable are kept; those that
-    end are put aside (Sutskever, Vinyals and Le 2014). With a hypothesis Y of |Y| symbols, the end included, they are
-    ranked by (Wu et al. 2016)::
+    end are put aside (Sutskever, Vinyals and Le 2014). Hypotheses of n symbols, the end included, are ranked by (Wu et
+    al. 2016)::
 
-        score = log P(Y) / ((5 + |Y|) / 6) ** length_penalty
+        score = log_probability / ((5 + n) / 6) ** length_penalty
 
     A row is done when no living hypothesis can become better than the `best` that have ended, or none lives. The search
     is exhaustive if `width` is at least the number of all continuations that there are in any step.
