@@ -9,12 +9,12 @@ import numpy as np
 
 from . import _arrays, _core, losses
 from .decoder_steps import Source, Writes, mixed
-from .encoder_decoder_parts import _Parts, checked_config, descriptions, lengths_by
+from .encoder_decoder_parts import _Parts, checked_config, descriptions, lengths_by, padded
 from .layer import LATER, Tape, look
 from .model_file import shapes_of
 from .noise import SILENCE, noise_of
 from .sampling import checked_options
-from .sequences import Listed, is_list, prefix
+from .sequences import is_list, prefix
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike
@@ -208,7 +208,7 @@ class EncoderDecoder(Writes, _Parts):
         """Symbols (N, T) and their lengths, from an array or a list of arrays."""
         if is_list(value, 1):
             _arrays.absent(lengths_name, lengths, f"{name} is a list, whose arrays have their own")
-            value, lengths = Listed.of(value, None, None, None, None, None).padded()[:2]
+            value, lengths = padded(name, value)
         array = _arrays.indices(name, value)
         if array.ndim != 2:
             raise _arrays.wrong(ValueError, name, "shape (N, T)", f"shape {array.shape}")

@@ -94,6 +94,19 @@ def lengths_by(padding, array):
     return np.where(valid.any(axis=1), last, 0)
 
 
+def padded(name, parts):
+    """Arrays of symbols (T_n,) as one, (N, longest), and their lengths."""
+    arrays = [_arrays.integers(f"{name}[{n}]", part) for n, part in enumerate(parts)]
+    for n, array in enumerate(arrays):
+        if array.ndim != 1:
+            raise _arrays.wrong(ValueError, f"{name}[{n}]", "shape (T,)", f"shape {array.shape}")
+    lengths = np.array([len(array) for array in arrays], np.intp)
+    found = np.zeros((len(arrays), max(1, lengths.max())), np.int64)
+    for row, array in zip(found, arrays, strict=True):
+        row[: len(array)] = array
+    return found, lengths
+
+
 class _Parts(Network):
     """A network whose layers have names, and do not stand in a row.
 

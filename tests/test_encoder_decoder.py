@@ -406,10 +406,25 @@ def test_bad_configurations_are_refused(options, message):
         clstm.EncoderDecoder(*SIZES, **options)
 
 
+def test_sources_may_be_empty():
+    net = clstm.EncoderDecoder(*SIZES, bidirectional=True, rng=0)
+    one = net.greedy([[0, 0], [0, 0]], max_steps=3)
+    same_bits(one.symbols[0], one.symbols[1])
+    same_bits(one.symbols[0], net.beam([[0]], width=1, max_steps=3).symbols[0])
+    y, _, tape = net.forward([[0, 0]], target=[[3, 2]])
+    grads = net.backward(tape, np.ones_like(y))[2]
+    assert not any(grads[name].any() for name in grads if name.startswith(("encoder", "attention")))
+    assert grads["decoder.0.weight"].any()
+
+
 def test_bad_arguments_are_refused():
     net, x, target = build({})
+    rows = list(target)
     for error, given, options, message in [
         (TypeError, (x,), {}, "target: expected the symbols to be written"),
+        (TypeError, (x,), {"target": [*rows[:3], rows[3] / 2]}, r"target\[3\]: expected an array of integers"),
+        (ValueError, (x,), {"target": [*rows[:3], x]}, r"target\[3\]: expected shape \(T,\)"),
+        (ValueError, (x,), {"target": rows, "target_lengths": [1] * 4}, "target_lengths: expected None"),
         (ValueError, (x,), {"target": target[:2]}, "target: expected 4 rows, as x has, got 2"),
         (ValueError, (x,), {"target": target + 6}, "target: expected a symbol from 0 to 5, got"),
         (ValueError, (x + 7,), {"target": target}, "x: expected a symbol from 0 to 6, got"),
