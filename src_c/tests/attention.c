@@ -182,7 +182,7 @@ static void check_statuses(void) {
 }
 
 int main(void) {
-    static const ptrdiff_t sizes[][5] = {{1, 1, 1, 1, 1}, {4, 3, 5, 17, 6}, {3, 100, 90, 5, 33}, {12, 40, 60, 90, 80}};
+    static const ptrdiff_t sizes[][5] = {{1, 1, 1, 1, 1}, {4, 3, 5, 17, 6}, {3, 100, 90, 5, 33}, {12, 50, 60, 90, 80}};
     for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
         for (int dtype = CLSTM_F32; dtype <= CLSTM_F64; dtype++)
             for (int score = CLSTM_SCORE_PRODUCT; score <= CLSTM_SCORE_ADDITIVE; score++)
