@@ -312,8 +312,9 @@ class Attention(_DrawnLayer):
     def _back(self, saved, dcontext, dweights, grads, need_dx):
         memory = saved.memory
         dprojected = np.empty(saved.projected.shape, self.dtype) if need_dx or self.score != "dot" else None
-        dkeys = np.empty(memory.keys.shape, self.dtype) if need_dx or self.score == "additive" else None
-        dvalues = np.empty(memory.values.shape, self.dtype) if need_dx else None
+        dvalues = dkeys = np.empty(memory.values.shape, self.dtype) if need_dx else None  # one gets the sum of both
+        if self.score == "additive":
+            dkeys = np.empty(memory.keys.shape, self.dtype)
         call = self._call(saved.projected, memory, saved.lengths)
         given = saved.weights, dcontext, dweights
         _core.attend_backward(*call, *given, dprojected, dkeys, dvalues, grads.get("vector"))
@@ -322,8 +323,8 @@ class Attention(_DrawnLayer):
             dprojected = self._projected_back(name, saved.query, saved.valid, dprojected, grads, need_dx)
         if self.score == "additive":
             dkeys = self._projected_back("weight_memory", memory.values, memory.valid, dkeys, grads, need_dx)
-        if need_dx:
-            dvalues += dkeys
+            if need_dx:
+                dvalues += dkeys
         return dprojected if need_dx else None, dvalues, grads
 
 

@@ -454,8 +454,10 @@ typedef struct clstm_attended {
     const void *v;                      /* [K]; ADDITIVE only */
 } clstm_attended;
 typedef struct clstm_attend_gradients {
-    clstm_sequence dquery, dkeys, dvalues; /* in the shapes of the above, overwritten; data NULL: not wanted */
-    void *dv;                              /* [K] accumulated, or NULL; ADDITIVE only */
+    /* In the shapes of the above, overwritten; data NULL: not wanted. dkeys and dvalues may be one array, which gets their
+     * sum, where K is M. */
+    clstm_sequence dquery, dkeys, dvalues;
+    void *dv; /* [K] accumulated, or NULL; ADDITIVE only */
 } clstm_attend_gradients;
 typedef struct clstm_attend_bytes {
     size_t forward, backward; /* scratch of each */

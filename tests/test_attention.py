@@ -116,7 +116,7 @@ def test_what_is_not_valid_is_zero(kind, size):
             assert not array[n, end:].any()
 
 
-LARGE = (24, 40, 50, 40, 40, 30, (50, 7, 0, 31) * 6, (40, 3, 20, 0, 11, 1) * 4)
+LARGE = (24, 60, 70, 60, 60, 30, (70, 7, 0, 31) * 6, (60, 3, 20, 0, 11, 1) * 4)
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)

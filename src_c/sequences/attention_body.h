@@ -31,6 +31,7 @@ struct attend {
     real *weights, *context;
     const real *dcontext, *dweights;
     clstm_attend_gradients out;
+    int shared; /* dkeys and dvalues are one array, to which dvalues come first */
     struct attend_worker *worker;
     /* of ADDITIVE */
     real *v, *v_panel; /* [wide], and packed as a column */
@@ -308,7 +309,7 @@ static void product_backward(const struct attend *it, const struct attend_row *r
     if (row->dkeys.data) {
         const struct matrix query = rows_from(row->query, row->t), transposed = {row->ds.data, 1, it->S};
         it->kernels->pack_columns(worker->query, query.data, query.apart, row->count, it->K);
-        multiply(it, transposed, worker->query, row->dkeys, row->S, row->count, it->K, row->t > 0);
+        multiply(it, transposed, worker->query, row->dkeys, row->S, row->count, it->K, row->t > 0 || it->shared);
     }
 }
 
@@ -355,7 +356,7 @@ static void additive_backward(const struct attend *it, const struct attend_row *
     for (ptrdiff_t s = 0; row->dkeys.data && s < row->S; s++) {
         real *to = row->dkeys.data + s * row->dkeys.apart;
         const real *from = worker->dkeys + s * it->wide;
-        for (ptrdiff_t j = 0; j < it->K; j++) to[j] = (row->t > 0 ? to[j] : 0) + it->v[j] * from[j];
+        for (ptrdiff_t j = 0; j < it->K; j++) to[j] = (row->t > 0 || it->shared ? to[j] : 0) + it->v[j] * from[j];
     }
 }
 
@@ -425,6 +426,7 @@ void REAL_NAME(attend_backward)(const struct attend_call *call, const clstm_atte
     struct arena arena = arena_over(scratch);
     attend_lay_out(&it, &arena, 1);
     it.in = *in, it.out = *out;
+    it.shared = out->dkeys.data && out->dkeys.data == out->dvalues.data;
     it.weights = (real *)weights; /* read only */
     it.dcontext = dcontext, it.dweights = dweights;
     pack_v(&it);

@@ -149,6 +149,35 @@ static void check_case(clstm_dtype dtype, clstm_score score, const ptrdiff_t siz
     buffers_free();
 }
 
+/* One array for the gradients of keys and values gets their sum. */
+static void check_shared(clstm_dtype dtype, clstm_score score) {
+    enum { N = 2, T = 100, S = 7, K = 9 };
+    struct problem p = {
+        .attend = {dtype, score, K, K, 1},
+        .queries = {.N = N, .T = T},
+        .memory = {.N = N, .T = S},
+        .dcontext = random_buffer(dtype, N * T * K, 1),
+    };
+    const clstm_sequence memory = sequence_of(dtype, &p.memory, K);
+    p.in = (clstm_attended){sequence_of(dtype, &p.queries, K), memory, memory,
+                            score == CLSTM_SCORE_ADDITIVE ? random_buffer(dtype, K, 1) : NULL};
+    const struct results apart = run(&p, CLSTM_ISA_BASELINE, 1);
+    void *sum = constant_buffer(dtype, N * S * K, NAN), *expected = constant_buffer(dtype, N * S * K, NAN);
+    for (ptrdiff_t i = 0; i < N * S * K; i++)
+        set(dtype, expected, i, get(dtype, apart.dkeys, i) + get(dtype, apart.dvalues, i));
+    const clstm_runtime runtime = runtime_of(CLSTM_ISA_BASELINE, CLSTM_NATIVE, 1);
+    const clstm_sequence both = dense_rows(sum, &p.memory, K);
+    const clstm_attend_gradients gradients = {.dkeys = both, .dvalues = both};
+    clstm_attend_bytes bytes = {0};
+    CHECK(clstm_attend_sizes(&runtime, &p.attend, &p.queries, &p.memory, &bytes) == CLSTM_OK, "sizes");
+    CHECK(clstm_attend_backward(&runtime, &p.attend, &p.queries, &p.memory, &p.in, apart.weights, p.dcontext, NULL,
+                                &gradients, buffer(bytes.backward)) == CLSTM_OK,
+          "backward");
+    const double error = distance(dtype, sum, expected, N * S * K);
+    CHECK(error <= tolerance(dtype), "score %d: the sum is off by %g", score, error);
+    buffers_free();
+}
+
 static void check_statuses(void) {
     clstm_runtime runtime = runtime_of(CLSTM_ISA_BASELINE, CLSTM_NATIVE, 1);
     const clstm_attend good = {CLSTM_F32, CLSTM_SCORE_PRODUCT, 2, 3, 1};
@@ -188,6 +217,9 @@ int main(void) {
             for (int score = CLSTM_SCORE_PRODUCT; score <= CLSTM_SCORE_ADDITIVE; score++)
                 for (int variant = 0; variant < 3; variant++)
                     check_case((clstm_dtype)dtype, (clstm_score)score, sizes[s], variant);
+    for (int dtype = CLSTM_F32; dtype <= CLSTM_F64; dtype++)
+        for (int score = CLSTM_SCORE_PRODUCT; score <= CLSTM_SCORE_ADDITIVE; score++)
+            check_shared((clstm_dtype)dtype, (clstm_score)score);
     group("attention over a memory");
     check_statuses();
     clstm_threads_stop();
