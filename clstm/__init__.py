@@ -8,9 +8,7 @@
 Arrays are batch-first, (N, T, F): sequences, steps, features.
 """
 
-from . import callbacks, decoding, init, metrics, schedules
-from . import init
-from . import beam, init, sampling
+from . import beam, callbacks, decoding, init, losses, metrics, optimizers, sampling, schedules
 from .attention import Attention
 from .attention_pool import AttentionPool
 from .cells import GRUCell, LSTMCell, RNNCell
@@ -70,18 +68,17 @@ __all__ = [
     "Tape",
     "Trace",
     "Trainer",
+    "beam",
     "callbacks",
     "decoding",
     "get_num_threads",
     "init",
     "load",
+    "losses",
     "metrics",
-    "schedules",
-    "beam",
-    "get_num_threads",
-    "init",
-    "load",
+    "optimizers",
     "sampling",
+    "schedules",
     "set_backend",
     "set_num_threads",
     "show_config",
