@@ -88,7 +88,7 @@ class Dense(_DrawnLayer):
             "input_size": self.input_size,
             "output_size": self.output_size,
             "bias": self.bias,
-            "activation": self.activation,
+            **({} if self.activation is None else {"activation": self.activation}),
             "dtype": self.dtype.name,
         }
 

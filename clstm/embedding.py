@@ -95,7 +95,7 @@ class Embedding(_DrawnLayer):
         return {
             "num_embeddings": self.num_embeddings,
             "dim": self.dim,
-            "padding_index": self.padding_index,
+            **({} if self.padding_index is None else {"padding_index": self.padding_index}),
             "dtype": self.dtype.name,
         }
 
