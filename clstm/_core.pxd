@@ -377,6 +377,39 @@ cdef extern from "clstm_training.h" nogil:
                                 const clstm_ctc_beam_options *options, const void *logits, int64_t *labels,
                                 ptrdiff_t *label_lengths, double *score, void *scratch)
 
+    ctypedef struct clstm_crf:
+        clstm_dtype dtype
+        ptrdiff_t tags
+        const void *transitions
+        const void *start
+        const void *end
+
+    ctypedef struct clstm_crf_gradients:
+        void *transitions
+        void *start
+        void *end
+
+    ctypedef enum clstm_crf_reduction:
+        CLSTM_CRF_MEAN
+        CLSTM_CRF_TOKEN_MEAN
+        CLSTM_CRF_SUM
+
+    ctypedef struct clstm_crf_bytes:
+        size_t loss
+        size_t best
+        size_t marginals
+
+    clstm_status clstm_crf_sizes(const clstm_runtime *runtime, const clstm_crf *crf, const clstm_batch *batch,
+                                 clstm_crf_bytes *bytes)
+    clstm_status clstm_crf_loss(const clstm_runtime *runtime, const clstm_crf *crf, const clstm_batch *batch,
+                                clstm_crf_reduction reduction, const void *emissions, const int64_t *paths,
+                                const void *weights, double *loss, double *weight, double *rows, void *demissions,
+                                const clstm_crf_gradients *gradients, void *scratch)
+    clstm_status clstm_crf_best(const clstm_runtime *runtime, const clstm_crf *crf, const clstm_batch *batch,
+                                const void *emissions, int64_t *paths, double *scores, void *scratch)
+    clstm_status clstm_crf_marginals(const clstm_runtime *runtime, const clstm_crf *crf, const clstm_batch *batch,
+                                     const void *emissions, void *marginals, double *log_z, void *scratch)
+
     clstm_status clstm_global_norm(const clstm_runtime *runtime, clstm_dtype dtype, ptrdiff_t n, const void *x,
                                    double *norm)
     clstm_status clstm_scale(const clstm_runtime *runtime, clstm_dtype dtype, ptrdiff_t n, void *x, double factor)

@@ -114,6 +114,62 @@ clstm_status clstm_ctc_beam(const clstm_runtime *runtime, clstm_dtype dtype, con
                             const clstm_ctc_beam_options *options, const void *logits, int64_t *labels,
                             ptrdiff_t *label_lengths, double *score, void *scratch);
 
+/* ---- linear-chain conditional random field ---------------------------------------------------------------------- */
+
+/* A distribution over paths of tags (Lafferty, McCallum and Pereira 2001; over the outputs of a recurrent network, Huang
+ * et al. 2015 and Lample et al. 2016). The score of a path y_0 .. y_{L-1} of a row with L steps, and its probability, are
+ *
+ *     s(y) = start(y_0) + sum_t emission_t(y_t) + sum_{t>0} transition(y_{t-1}, y_t) + end(y_{L-1})
+ *     p(y) = exp(s(y)) / Z                                                Z = sum over all paths of exp(s)
+ *
+ * All in log space and in double, whatever the precision of the arrays. -infinity forbids a transition, a start or an end:
+ * a path that uses one has probability 0 and the loss infinity, and a row that has no other paths the loss NaN. Cost: of
+ * each step C^2 multiplications, and C exponentials and logarithms; but for sums of less than 1e-100 of what they could
+ * be, which take C exponentials each. */
+typedef struct clstm_crf {
+    clstm_dtype dtype;
+    ptrdiff_t tags;          /* C >= 1 */
+    const void *transitions; /* [C,C] from the tag before, to the tag after */
+    const void *start, *end; /* [C] */
+} clstm_crf;
+
+/* Their gradients, same shapes, accumulated. */
+typedef struct clstm_crf_gradients {
+    void *transitions, *start, *end;
+} clstm_crf_gradients;
+
+/* What the loss is divided by: the sum of the weights of all rows with a step; that of weight times steps; nothing. */
+typedef enum { CLSTM_CRF_MEAN = 0, CLSTM_CRF_TOKEN_MEAN, CLSTM_CRF_SUM, CLSTM_CRF_REDUCTION_COUNT } clstm_crf_reduction;
+
+/* Scratch of each call; depends on runtime->threads. Errors: BAD_SIZE, BAD_LENGTH, TOO_LARGE, BAD_OPTION. */
+typedef struct clstm_crf_bytes {
+    size_t loss, best, marginals;
+} clstm_crf_bytes;
+clstm_status clstm_crf_sizes(const clstm_runtime *runtime, const clstm_crf *crf, const clstm_batch *batch,
+                             clstm_crf_bytes *bytes);
+
+/* Reduced -weight log p(path), and its gradients. emissions [N,T,C]; paths [N,T], each tag 0 .. C-1 within lengths
+ * (checked before anything is written; beyond lengths never read), weights [N] or NULL, all 1. A row of length 0 or weight
+ * 0 adds nothing, whatever stands there.
+ *     loss, weight    the divisor of a mean; with SUM, what it is with MEAN
+ *     rows            [N] -log p of each row, not weighted, 0 where nothing is added; or NULL
+ *     demissions      [N,T,C] overwritten, zero beyond lengths; or NULL
+ *     gradients       or NULL
+ * Sums over rows are made in blocks that depend on N and C alone. Errors: those of sizes, and BAD_INDEX. */
+clstm_status clstm_crf_loss(const clstm_runtime *runtime, const clstm_crf *crf, const clstm_batch *batch,
+                            clstm_crf_reduction reduction, const void *emissions, const int64_t *paths,
+                            const void *weights, double *loss, double *weight, double *rows, void *demissions,
+                            const clstm_crf_gradients *gradients, void *scratch);
+
+/* The path of the greatest score (Viterbi 1967): paths [N,T], -1 beyond lengths, and its score [N], 0 for a row of length
+ * 0; or NULL. Of equal ones, that with the lowest last tag, of these that with the lowest before it, and so on. */
+clstm_status clstm_crf_best(const clstm_runtime *runtime, const clstm_crf *crf, const clstm_batch *batch,
+                            const void *emissions, int64_t *paths, double *scores, void *scratch);
+
+/* p(y_t = j) over all paths: marginals [N,T,C], zero beyond lengths; and log Z [N], 0 for a row of length 0; or NULL. */
+clstm_status clstm_crf_marginals(const clstm_runtime *runtime, const clstm_crf *crf, const clstm_batch *batch,
+                                 const void *emissions, void *marginals, double *log_z, void *scratch);
+
 /* ---- optimisers, on flat buffers of n elements ------------------------------------------------------------------ */
 
 /* sqrt(sum x^2), summed in double in fixed blocks: the same bits for every number of threads. */
