@@ -14,6 +14,7 @@ from .attention_pool import AttentionPool
 from .cells import GRUCell, LSTMCell, RNNCell
 from .config import get_num_threads, set_backend, set_num_threads, show_config
 from .conv import Conv1d
+from .crf import CRF
 from .dense import Dense
 from .dropout import Dropout
 from .embedding import Embedding
@@ -38,6 +39,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ASGD",
+    "CRF",
     "GRU",
     "LSTM",
     "NTASGD",

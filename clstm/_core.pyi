@@ -17,6 +17,7 @@ NOISES: tuple[str, ...]
 POOLS: tuple[str, ...]
 LOSSES: tuple[str, ...]
 SCORES: tuple[str, ...]
+CRF_REDUCTIONS: tuple[str, ...]
 
 def available_isas() -> list[str]: ...
 def get_isa() -> str: ...
@@ -187,6 +188,30 @@ def ctc_beam(
     label_lengths: _Lengths,
     score: NDArray[np.float64],
     function: Callable[[tuple[int, ...]], NDArray[np.float64]] | None = None,
+def crf_loss(
+    parameters: tuple[_Real, _Real, _Real],
+    emissions: _Real,
+    paths: NDArray[np.int64],
+    lengths: _Lengths | None = None,
+    weights: _Real | None = None,
+    reduction: str = "mean",
+    gradient: bool = True,
+    grads: tuple[_Real, _Real, _Real] | None = None,
+    rows: NDArray[np.float64] | None = None,
+) -> tuple[float, _Real | None, float]: ...
+def crf_best(
+    parameters: tuple[_Real, _Real, _Real],
+    emissions: _Real,
+    lengths: _Lengths | None,
+    paths: NDArray[np.int64],
+    scores: NDArray[np.float64] | None,
+) -> None: ...
+def crf_marginals(
+    parameters: tuple[_Real, _Real, _Real],
+    emissions: _Real,
+    lengths: _Lengths | None,
+    marginals: _Real | None,
+    log_z: NDArray[np.float64] | None,
 ) -> None: ...
 def global_norm(flat: _Real) -> float: ...
 def scale(flat: _Real, factor: float) -> None: ...

@@ -166,7 +166,8 @@ clstm_status clstm_crf_loss(const clstm_runtime *runtime, const clstm_crf *crf, 
 clstm_status clstm_crf_best(const clstm_runtime *runtime, const clstm_crf *crf, const clstm_batch *batch,
                             const void *emissions, int64_t *paths, double *scores, void *scratch);
 
-/* p(y_t = j) over all paths: marginals [N,T,C], zero beyond lengths; and log Z [N], 0 for a row of length 0; or NULL. */
+/* p(y_t = j) over all paths: marginals [N,T,C], zero beyond lengths; log Z [N], 0 for a row of length 0. Either may be
+ * NULL. */
 clstm_status clstm_crf_marginals(const clstm_runtime *runtime, const clstm_crf *crf, const clstm_batch *batch,
                                  const void *emissions, void *marginals, double *log_z, void *scratch);
 

@@ -19,6 +19,12 @@ from .regression import MAE, MSE, GaussianNLL, Huber, Quantile, gaussian_nll, hu
 NAMED = {
     loss.name: loss for loss in (MSE, MAE, Huber, Quantile, GaussianNLL, BinaryCrossEntropy, CrossEntropy, CTC)
 }  # that can be made without arguments
+from .base import Computed, Loss
+from .classification import CrossEntropy, cross_entropy
+from .crf import CRFLoss
+from .regression import MSE, mse
+
+NAMED = {loss.name: loss for loss in (MSE, CrossEntropy, CRFLoss)}
 
 
 def make(loss: Any) -> Loss:
@@ -63,3 +69,4 @@ __all__ = [
     "mse",
     "quantile",
 ]
+__all__ = ["MSE", "CRFLoss", "Computed", "CrossEntropy", "Loss", "cross_entropy", "make", "mse"]

@@ -272,9 +272,9 @@ static void marginals_task(void *context, ptrdiff_t n, int worker) {
     if (length > 0) {
         chain_read(&call->chain, row, call->crf->dtype, length, row_of(call, call->emissions, n));
         log_z = chain_forward(&call->chain, row, length, NULL);
-        chain_backward(&call->chain, row, length, 1, NULL);
+        if (call->to) chain_backward(&call->chain, row, length, 1, NULL);
     }
-    put_steps(call, row, n, length);
+    if (call->to) put_steps(call, row, n, length);
     if (call->row_numbers) call->row_numbers[n] = log_z;
 }
 
