@@ -150,7 +150,7 @@ class CRF(_DrawnLayer):
         x = _arrays.steps("x", x, self.dtype, self.num_tags)
         _arrays.absent("state", state, "CRF has none")
         valid = valid_steps(lengths, x.shape[:2])
-        return placed(rows_of(x, valid), valid, x.shape), None, Tape(self, (valid, x.shape))
+        return only_valid(x, valid), None, Tape(self, (valid, x.shape))
 
     def _flat_run(self, x, state, sequences, keep):
         """y, state and tape of sequences side by side in x: one long row."""
@@ -190,7 +190,7 @@ class CRF(_DrawnLayer):
         _arrays.absent("dstate", dstate, "CRF has no state")
         grads = self._gradients(grads)
         tape.take()
-        return placed(rows_of(dy, valid), valid, shape) if need_dx else None, None, grads
+        return only_valid(dy, valid) if need_dx else None, None, grads
 
     # As a distribution
 
@@ -381,6 +381,11 @@ def masks_of(forbidden, num_tags):
 
 
 # Rows of unequal length
+
+
+def only_valid(steps, valid):
+    """Steps (N, T, C) as they are, or with zeros at those that are not valid."""
+    return steps if valid is None else placed(rows_of(steps, valid), valid, steps.shape)
 
 
 def padded(parts, lengths, last, dtype):

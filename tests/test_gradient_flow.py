@@ -259,6 +259,8 @@ def test_bad_input():
     net = clstm.Network([layer, clstm.Dense(3, 1, rng=0)])
     with pytest.raises(ValueError, match=r"loss: expected one of 'mse', 'mae', .*'cross_entropy', got 'rmse'"):
         net.gradient_flow(x, x, "rmse")
+    with pytest.raises(ValueError, match=r"loss: expected one of 'mse', .*got 'mae'"):
+        net.gradient_flow(x, x, "mae")
     with pytest.raises(ValueError, match=r"y: expected shape \(4, 5, 1\), to fit the prediction"):
         net.gradient_flow(x, x)
     with pytest.raises(ValueError, match="bptt: expected an int of at least 1, got 0"):
