@@ -163,16 +163,12 @@ def attend_backward(
     dvalues: _Real | None,
     dvector: _Real | None,
 ) -> None: ...
-def mse(
-    prediction: _Real, target: _Real, lengths: _Lengths | None = None, gradient: bool = True
-) -> tuple[float, _Real | None]: ...
-def cross_entropy(
-    logits: _Real, target: NDArray[np.int64], lengths: _Lengths | None = None, gradient: bool = True
-) -> tuple[float, _Real | None]: ...
 def ctc(
     logits: _Real,
+    lengths: _Lengths | None,
     target: NDArray[np.int64],
     target_lengths: _Lengths,
+    weight: _Real | None,
     blank: int,
     total: bool,
     zero_infinity: bool,
@@ -188,6 +184,7 @@ def ctc_beam(
     label_lengths: _Lengths,
     score: NDArray[np.float64],
     function: Callable[[tuple[int, ...]], NDArray[np.float64]] | None = None,
+) -> None: ...
 def crf_loss(
     parameters: tuple[_Real, _Real, _Real],
     emissions: _Real,
@@ -282,6 +279,7 @@ def asgd_update(
 ) -> None: ...
 def layer_norm_forward(
     epsilon: float, x: _Real, gain: _Real | None, bias: _Real | None, moments: NDArray[np.float64], y: _Real
+) -> None: ...
 def layer_norm_backward(
     x: _Real,
     gain: _Real | None,
@@ -290,6 +288,7 @@ def layer_norm_backward(
     dx: _Real | None,
     dgain: _Real | None,
     dbias: _Real | None,
+) -> None: ...
 def dropout(
     rate: float,
     once: bool,
@@ -298,5 +297,6 @@ def dropout(
     y: _Real,
     lengths: _Lengths | None = None,
     pieces: _Pieces | None = None,
+) -> None: ...
 def activate_backward(name: str, y: _Real, dy: _Real, dz: _Real) -> None: ...
 def activate(name: str, array: _Real, isa: str | None = None) -> _Real: ...

@@ -105,7 +105,6 @@ def flow_of_loss(
     prediction, _, tape = net.forward(x, None, lengths, **({"noise": noise} if net.takes_noise else {}))
     with_time = lengths is not None and not net.removes_time
     valid = net.lengths_after(_arrays.lengths(lengths, *np.shape(x)[:2])) if with_time else None
-    valid = _arrays.lengths(lengths, *prediction.shape[:2]) if with_time else None
     loss.attach(net)
     target = loss.checked(y, prediction.shape, valid, "y")
     flows: dict[str, GradientFlow] = {}

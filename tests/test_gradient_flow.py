@@ -257,10 +257,8 @@ def test_bad_input():
     with pytest.raises(ValueError, match="noise: expected an int from 0"):
         layer.gradient_flow(x, np.ones((4, 5, 3)), noise=-1)
     net = clstm.Network([layer, clstm.Dense(3, 1, rng=0)])
-    with pytest.raises(ValueError, match=r"loss: expected one of 'mse', 'mae', .*'cross_entropy', got 'rmse'"):
+    with pytest.raises(ValueError, match=r"loss: expected one of 'mse', 'mae', .*'cross_entropy'.*, got 'rmse'"):
         net.gradient_flow(x, x, "rmse")
-    with pytest.raises(ValueError, match=r"loss: expected one of 'mse', .*got 'mae'"):
-        net.gradient_flow(x, x, "mae")
     with pytest.raises(ValueError, match=r"y: expected shape \(4, 5, 1\), to fit the prediction"):
         net.gradient_flow(x, x)
     with pytest.raises(ValueError, match="bptt: expected an int of at least 1, got 0"):

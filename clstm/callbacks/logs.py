@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from typing import Any
 
@@ -104,6 +103,8 @@ class CSVLog(Callback):
 
     def on_epoch_end(self, trainer, logs: dict[str, Any]):
         """Writes a line."""
+        import csv  # not every training writes one
+
         with open(self.path, "a", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             if self._columns is None:

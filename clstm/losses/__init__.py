@@ -13,18 +13,13 @@ from .. import _arrays
 from .base import Computed, Loss, checked_weight
 from .classification import BinaryCrossEntropy, CrossEntropy, binary_cross_entropy, cross_entropy
 from .connectionist import CTC, ctc
+from .crf import CRFLoss
 from .own import OwnLoss, described
 from .regression import MAE, MSE, GaussianNLL, Huber, Quantile, gaussian_nll, huber, mae, mse, quantile
 
 NAMED = {
-    loss.name: loss for loss in (MSE, MAE, Huber, Quantile, GaussianNLL, BinaryCrossEntropy, CrossEntropy, CTC)
+    loss.name: loss for loss in (MSE, MAE, Huber, Quantile, GaussianNLL, BinaryCrossEntropy, CrossEntropy, CTC, CRFLoss)
 }  # that can be made without arguments
-from .base import Computed, Loss
-from .classification import CrossEntropy, cross_entropy
-from .crf import CRFLoss
-from .regression import MSE, mse
-
-NAMED = {loss.name: loss for loss in (MSE, CrossEntropy, CRFLoss)}
 
 
 def make(loss: Any) -> Loss:
@@ -50,6 +45,7 @@ __all__ = [
     "MAE",
     "MSE",
     "BinaryCrossEntropy",
+    "CRFLoss",
     "Computed",
     "CrossEntropy",
     "GaussianNLL",
@@ -69,4 +65,3 @@ __all__ = [
     "mse",
     "quantile",
 ]
-__all__ = ["MSE", "CRFLoss", "Computed", "CrossEntropy", "Loss", "cross_entropy", "make", "mse"]

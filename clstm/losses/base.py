@@ -50,6 +50,8 @@ class Loss:
         Of a prediction, without the axis of time.
     aligned : bool
         Whether a target has the axis of time of the prediction, and is cut with it.
+    of_sequences : bool
+        Whether it is one of whole sequences, which cannot be cut in time and have one weight each.
     layer : Layer or None
         The layer that holds parameters of the loss, after `attach`.
     """
@@ -57,6 +59,7 @@ class Loss:
     name: str
     least_axes: int = 1
     aligned: bool = True
+    of_sequences: bool = False
     layer: Layer | None = None
     reduction = options.Option(options.reduction)
 

@@ -125,6 +125,7 @@ got row 0 of length 2, which needs 3: 2 labels, 1 repeated
     name = "ctc"
     least_axes = 2
     aligned = False
+    of_sequences = True
 
     def __init__(self, *, blank: int = 0, reduction: str = "mean", zero_infinity: bool = False) -> None:
         super().__init__(reduction=reduction)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .. import _arrays, _core
 from .base import Computed, Loss, check_shape
+from .options import Option
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -64,14 +65,12 @@ class CRFLoss(Loss):
 
     name = "crf"
     least_axes = 2
+    of_sequences = True
     layer: CRF | None = None
+    reduction = Option(lambda name, value: _arrays.choice(name, value, REDUCTIONS))
 
     def __init__(self, *, reduction: Literal["mean", "token_mean", "sum"] = "mean") -> None:
-        self.reduction = _arrays.choice("reduction", reduction, REDUCTIONS)
-
-    def config(self) -> dict[str, Any]:
-        """The arguments that make a loss of the same configuration."""
-        return {"reduction": self.reduction}
+        self.reduction = reduction
 
     def attach(self, net: Layer) -> None:
         """Finds the CRF that a network ends with, which may be the last of a network in it, or the layer itself."""

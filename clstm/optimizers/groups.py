@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import _arrays
@@ -116,7 +115,7 @@ def checked_groups(groups: Any) -> tuple[Group, ...]:
 def spans_of(shapes: dict[str, tuple[int, ...]], groups: tuple[Group, ...], decay_biases: bool) -> list[Span]:
     """The spans of parameters that follow each other in a flat buffer; neighbours with the same factors are one."""
     for group in groups:
-        if not any(fnmatchcase(name, group.match) for name in shapes):
+        if not any(matches(name, group) for name in shapes):
             known = ", ".join(shapes) or "none"
             raise _arrays.wrong(
                 ValueError, "groups", f"patterns that match a parameter (there are {known})", f"{group.match!r}"
@@ -135,9 +134,16 @@ def spans_of(shapes: dict[str, tuple[int, ...]], groups: tuple[Group, ...], deca
     return spans
 
 
+def matches(name: str, group: Group) -> bool:
+    """Whether a parameter belongs to a group."""
+    from fnmatch import fnmatchcase  # few optimisers have groups
+
+    return fnmatchcase(name, group.match)
+
+
 def factors_of(name: str, groups: Iterable[Group]) -> tuple[float, float]:
     """Of the first group that matches."""
     for group in groups:
-        if fnmatchcase(name, group.match):
+        if matches(name, group):
             return group.rate, group.decay
     return 1.0, 1.0

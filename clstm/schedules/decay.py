@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from typing import TYPE_CHECKING, Any
 
 from .. import _arrays
@@ -59,7 +58,8 @@ class Step(Schedule):
 
     def rate(self, step: int) -> float:
         """See `Schedule.rate`."""
-        done = bisect_right(self.milestones, step) if self.every is None else step // self.every
+        reached = sum(step >= milestone for milestone in self.milestones or ())
+        done = reached if self.every is None else step // self.every
         return self.factor**done
 
 

@@ -166,12 +166,12 @@ class Arrays:
 
     def _weight(self, weight, shape):
         """Those of the loss: of the caller, and 0 where a mask says that a step is not valid."""
-        steps = shape[1] if self.cuts_y else None
+        steps = shape[1] if self.cuts_y and not self.fit.loss.of_sequences else None
         if weight is not None:
             weight = checked_weight("sample_weight", weight, self.rows, steps, self.fit.net.flat_parameters.dtype)
         if self.mask is None or not self.keeps_time:
             return weight
-        if not self.cuts_y or steps != self.x.shape[1]:
+        if steps != self.x.shape[1]:
             raise _arrays.wrong(ValueError, "mask", f"None, because of the loss {self.fit.loss!r}", "a mask")
         own = self.mask.astype(self.fit.net.flat_parameters.dtype)
         return own if weight is None else own * (weight if weight.ndim == 2 else weight[:, np.newaxis])
@@ -261,8 +261,11 @@ class Lists(Arrays):
         """Targets and weights of all steps side by side, which are cut out for batches."""
         if (self.fit.after(self.lengths) != self.lengths).any():
             raise _arrays.wrong(ValueError, "x", "one array with lengths, because a layer changes the steps", "a list")
-        y = self._joined("y", y)
-        y = self.fit.loss.checked(y[np.newaxis], (1, len(y), *shape[1:]), None, "y")[0]
+        y = self._checked_steps(self._joined("y", y), shape)
+        if self.fit.loss.of_sequences:
+            if weight is not None:
+                weight = checked_weight("sample_weight", weight, self.rows, None, self.fit.net.flat_parameters.dtype)
+            return y, weight
         if isinstance(weight, (list, tuple)) and is_list(weight, 1):
             joined = self._joined("sample_weight", weight)[np.newaxis]
             dtype = self.fit.net.flat_parameters.dtype
@@ -271,6 +274,16 @@ class Lists(Arrays):
             dtype = self.fit.net.flat_parameters.dtype
             weight = np.repeat(checked_weight("sample_weight", weight, self.rows, None, dtype), self.lengths)
         return y, weight
+
+    def _checked_steps(self, y, shape):
+        """Targets of all steps side by side, checked: those of whole sequences one by one."""
+        loss = self.fit.loss
+        if not loss.of_sequences:
+            return loss.checked(y[np.newaxis], (1, len(y), *shape[1:]), None, "y")[0]
+        parts = np.split(y, self.starts[1:])
+        shapes = ((1, len(part), *shape[1:]) for part in parts)
+        every = enumerate(zip(parts, shapes, strict=True))
+        return np.concatenate([loss.checked(part[np.newaxis], own, None, f"y[{n}]")[0] for n, (part, own) in every])
 
     def _joined(self, name, parts):
         """A list of arrays with as many steps as those of x, one after another."""
@@ -305,7 +318,10 @@ class Lists(Arrays):
             weight = None if self.weight is None else self.weight[index]
             valid = self.fit.after(lengths) if self.keeps_time else None
             return Batch(x, self.y[index], lengths, valid, weight)
-        weight = None if self.weight is None else self._padded(self.weight, chosen, begin, end)
+        weight = self.weight
+        if weight is not None:
+            rows = self.fit.loss.of_sequences
+            weight = weight[index] if rows else self._padded(weight, chosen, begin, end)
         return Batch(x, self._padded(self.y, chosen, begin, end), lengths, lengths, weight)
 
     def describe(self):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -53,7 +52,10 @@ def validation_of(fit: Fit, validation: Any, batch_size: Any) -> Validation:
 def scores(trainer: Any, source: Any, batch_size: int, metrics: tuple) -> dict[str, float]:
     """The mean loss, of sums over fixed groups of rows, and metrics."""
     batch_size = math.ceil(batch_size / LOSS_ROWS) * LOSS_ROWS
-    metrics = copy.deepcopy(metrics)
+    if metrics:
+        from copy import deepcopy  # nothing else in clstm or NumPy needs it
+
+        metrics = deepcopy(metrics)
     for metric in metrics:
         metric.reset()
     terms, weights = [], []

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 from typing import Any
 
 
@@ -17,6 +15,9 @@ class Interrupts:
         self.noted = self.clean = self.handles = False
 
     def __enter__(self):
+        import signal  # not every program trains
+        import threading
+
         main = threading.current_thread() is threading.main_thread()
         self.handles = main and signal.getsignal(signal.SIGINT) is signal.default_int_handler
         if self.handles:
@@ -25,6 +26,8 @@ class Interrupts:
 
     def __exit__(self, *error):
         if self.handles:
+            import signal
+
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def _note(self, number, frame):

@@ -18,7 +18,7 @@ from ..callbacks import checked
 from ..gradient_flow import GradientFlow, flow_of_loss
 from ..layer import Layer
 from ..metrics import make as make_metric
-from . import checkpoint, diagnosis, rate_finder, snapshot
+from . import checkpoint, snapshot
 from .data import Fit, Rows, rows_source, source_of
 from .evaluation import predictions, scores, validation_of
 from .long_sequences import OptionalSize, check_cuttable, check_recurrent
@@ -539,6 +539,8 @@ class Trainer:
         ...     print(finding.kind)
         learning rate
         """
+        from . import diagnosis, rate_finder  # for those who ask
+
         source = rows_source(Fit(self.net, self.loss), x, y, lengths, None, sample_weight)
         chosen = Rows(source, slice(_arrays.size("rows", rows)))
         return diagnosis.diagnose(self, rate_finder.first_piece(chosen, self.bptt))
@@ -586,6 +588,8 @@ class Trainer:
         >>> 1e-4 < found.suggestion < 1
         True
         """
+        from . import rate_finder  # for those who ask
+
         source = rows_source(Fit(self.net, self.loss), x, y, lengths, None, sample_weight)
         low, high = rate_finder.checked_rates(low, high)
         if _arrays.size("steps", steps) < rate_finder.LEAST_STEPS:
@@ -681,7 +685,7 @@ class Trainer:
         steps = source.longest
         if self.bptt is not None and steps is None:
             raise _arrays.wrong(ValueError, "bptt", "None, because x has no time axis", self.bptt)
-        if self.bptt is not None and not source.cuts_y:
+        if self.bptt is not None and (self.loss.of_sequences or not source.cuts_y):
             raise _arrays.wrong(ValueError, "bptt", "None, because targets cannot be cut in time", self.bptt)
         if self.memory is not None:
             budget.check_batches(self.net, self.memory, min(rows, source.rows), min(steps, self.bptt or steps))
