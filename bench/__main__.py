@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from importlib import import_module
 from pathlib import Path
 
 from .engines import ENGINES
@@ -16,6 +17,8 @@ from .rows import all_rows, hurried, select
 
 OUT = "build/bench/results.json"
 VARIANTS_OUT = "build/bench/variants.json"
+# Commands with arguments of their own, and their modules
+OTHERS = {"tasks": ".trials.command", "losses": ".losses", "characters": ".characters", "overhead": ".overhead"}
 EXAMPLES = """examples:
   python -m bench                                        everything; takes the better part of an hour
   python -m bench --rows train:small,step:* --threads 1  some rows
@@ -29,6 +32,7 @@ EXAMPLES = """examples:
   python -m bench losses --help                          another command: losses against those of other packages
   python -m bench tasks --help                           another command: does an LSTM learn what it should?
   python -m bench characters --text tinyshakespeare.txt  another command: a whole training, beside PyTorch
+  python -m bench overhead                               another command: what the trainer's own Python costs
 
 kinds of rows: {kinds}
 engines: {engines}"""
@@ -119,18 +123,8 @@ def measure(args, rows):
 def main(arguments=None) -> int:
     """The command; returns the exit code, which is 1 if `targets` finds one missed."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    if arguments[:1] == ["tasks"]:
-        from .trials import command
-
-        return command.main(arguments[1:])
-    if arguments[:1] == ["losses"]:
-        from . import losses
-
-        return losses.main(arguments[1:])
-    if arguments[:1] == ["characters"]:
-        from . import characters
-
-        return characters.main(arguments[1:])
+    if arguments and arguments[0] in OTHERS:
+        return import_module(OTHERS[arguments[0]], __package__).main(arguments[1:])
     args = parser().parse_args(arguments)
     measures = args.command in ("run", "variants")
     args.out = args.out or (VARIANTS_OUT if args.command == "variants" else OUT)

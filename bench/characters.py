@@ -23,7 +23,7 @@ import numpy as np
 HIDDEN, LAYERS, DIM = 128, 2, 64
 STREAMS, PIECE = 32, 64
 RATE, WARMUP, CLIP = 4e-3, 0.05, 1.0
-EPOCHS = 16
+EPOCHS = 40
 
 
 def symbols_of(path: str) -> tuple[np.ndarray, np.ndarray, int]:

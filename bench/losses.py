@@ -62,11 +62,46 @@ def ctc(N: int, T: int, C: int, S: int, dtype: str) -> Duel:
     return Duel(lambda: loss(logits, checked), peer, "torch", 1.0, 1e-4 if dtype == "float32" else 1e-8)
 
 
+def crf(N: int, T: int, C: int, dtype: str) -> Duel:
+    """A conditional random field with the gradients of its own parameters, against pytorch-crf."""
+    import torch
+    import torchcrf
+
+    rng = np.random.default_rng(0)
+    emissions, tags = rng.standard_normal((N, T, C)).astype(dtype), rng.integers(C, size=(N, T))
+    own, loss = clstm.CRF(C, dtype=dtype, rng=0), losses.CRFLoss()
+    loss.attach(own)
+    _, grads = own.zeros_like_parameters()
+    leaf, tags_ = torch.from_numpy(emissions.copy()).requires_grad_(), torch.from_numpy(tags)
+    other = torchcrf.CRF(C, batch_first=True).to(leaf.dtype)
+    with torch.no_grad():
+        for theirs, values in zip(
+            (other.transitions, other.start_transitions, other.end_transitions), grads, strict=True
+        ):
+            theirs.copy_(torch.from_numpy(own.parameters()[values].copy()))
+    mask = torch.ones(N, T, dtype=torch.bool)  # without one it makes one of a type that PyTorch warns of
+
+    def ours():
+        found = loss.compute(emissions, tags, grads=grads)
+        return found.loss, found.gradient
+
+    def peer():
+        leaf.grad = None
+        other.zero_grad()
+        found = -other(leaf, tags_, mask=mask, reduction="mean")
+        found.backward()
+        return found.item(), leaf.grad
+
+    return Duel(ours, peer, "pytorch-crf", 10.0, 1e-4 if dtype == "float32" else 1e-10)
+
+
 ROWS: dict[str, Callable[[], Duel]] = {
     "ctc": lambda: ctc(16, 200, 64, 40, "float32"),
     "ctc-float64": lambda: ctc(16, 200, 64, 40, "float64"),
     "ctc-long": lambda: ctc(4, 1000, 64, 100, "float32"),
     "ctc-long-float64": lambda: ctc(4, 1000, 64, 100, "float64"),
+    "crf": lambda: crf(16, 100, 20, "float32"),
+    "crf-float64": lambda: crf(16, 100, 20, "float64"),
 }
 
 

@@ -88,9 +88,12 @@ def look(tape, layer):
 
 
 class CheckedGradients(dict):
-    """Arrays that gradients are added to, by name, which have been checked, so that nobody does it again."""
+    """Arrays that gradients are added to, by name, which have been checked, so that nobody does it again.
 
-    __slots__ = ()
+    A network that is given them step after step finds those of its layers in `parts`, and the network they are for.
+    """
+
+    __slots__ = ("parts",)
 
 
 class Layer:

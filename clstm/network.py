@@ -491,13 +491,22 @@ class Network(Layer):
         return form_of_x.give(dx), dstate, grads
 
     def _run_back(self, tapes, dy, dstate, grads, need_dx, bptt, backward):
+        parts = self._parts_of(grads)
         for k in reversed(range(len(self.layers))):
-            layer = self.layers[k]
-            own = CheckedGradients((name, grads[full]) for name, full in self._names_of[k])
+            layer, own = self.layers[k], parts[k]
             options = self._options_back(k, need_dx or k > 0, bptt)
             with in_layer(k, layer):
                 dy, dstate[k], _ = run_layer_back(layer, backward(k), tapes[k], dy, dstate[k], own, options)
         return dy, dstate, grads
+
+    def _parts_of(self, grads):
+        """The gradients of each layer, by their names there."""
+        owner, parts = getattr(grads, "parts", (None, None))
+        if owner is not self:
+            parts = [CheckedGradients((name, grads[full]) for name, full in names) for names in self._names_of]
+            if type(grads) is CheckedGradients:
+                grads.parts = self, parts
+        return parts
 
     def gradient_flow(
         self,

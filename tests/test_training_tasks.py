@@ -15,9 +15,7 @@ def ctc_task(rng, form="list"):
     x, y = [], []
     for _ in range(24):
         labels = rng.integers(1, 4, size=rng.integers(1, 4))
-        steps = [
-            symbol for label in labels for symbol in [*[label] * rng.integers(1, 3), *[0] * rng.integers(1, 3)]
-        ]
+        steps = [symbol for label in labels for symbol in [*[label] * rng.integers(1, 3), *[0] * rng.integers(1, 3)]]
         x.append(np.eye(4, dtype=np.float32)[steps])
         y.append(labels)
     net = clstm.Network([clstm.LSTM(4, 12, rng=1), clstm.Dense(12, 4, rng=2)])
