@@ -32,19 +32,17 @@ HEADERS = sorted(path.as_posix() for path in [*Path("src_c").rglob("*.h"), *Path
 
 
 class BuildExt(build_ext):
-    """Compiles files side by side. Generated C is not free of warnings, and gains nothing from -O3 but a long build: it
-    hands addresses over; -Os makes a step of a stream 5 % slower. The baseline kernels need no speed on x86-64, where
-    they are for processors from before 2013; on ARM they are all there is."""
+    """Compiles files side by side, each for the speed that is asked of it: see `level_of`."""
 
     def initialize_options(self):
         super().initialize_options()
         self.cython_c_in_temp = True  # the generated C stays out of the source tree
 
     def build_extensions(self):
-        flags, kernel_flags, small, warnings = CORE_FLAGS, KERNEL_FLAGS, SMALL_FLAGS, CORE_WARNINGS
+        flags, levels, warnings = CORE_FLAGS, {"kernels": KERNEL_FLAGS, "small": SMALL_FLAGS}, CORE_WARNINGS
         if self.compiler.compiler_type == "msvc":
             flags = [*CLANG_CL_FLAGS, "--target=" + CLANG_CL_TARGETS[self.plat_name]]
-            kernel_flags, small, warnings = CLANG_CL_KERNEL_FLAGS, CLANG_CL_SMALL_FLAGS, ["/W4"]
+            levels, warnings = {"kernels": CLANG_CL_KERNEL_FLAGS, "small": CLANG_CL_SMALL_FLAGS}, ["/W4"]
             if not self.compiler.initialized:
                 self.compiler.initialize(self.plat_name)
             self.compiler.cc = clang_cl()
@@ -55,11 +53,8 @@ class BuildExt(build_ext):
         x86 = self.plat_name.endswith(("x86_64", "amd64"))
 
         def compile_one(source, options):
-            path = Path(source)
-            own = kernel_flags if "kernels" in path.parts else []
-            if x86 and path.name.startswith("baseline"):
-                own = small
-            options["extra_postargs"] = flags + (own + warnings if source in CORE else ["-O1"])
+            own = levels.get(level_of(Path(source), x86), [])
+            options["extra_postargs"] = flags + own + (warnings if source in CORE else [])
             return compile_files([source], **options)[0]
 
         def compile_side_by_side(sources, **options):
@@ -68,6 +63,20 @@ class BuildExt(build_ext):
 
         self.compiler.compile = compile_side_by_side
         super().build_extensions()
+
+
+def level_of(path, x86):
+    """Which flags a file gets besides the usual ones.
+
+    Kernels are for speed, but those of double precision, where -O3 brings little, and the baseline on x86-64, where it is
+    for processors from before 2013 (on ARM it is all there is). What puts calls of kernels in order would be a tenth of
+    the wheel for speed, and gains nothing; nor does generated C, which hands addresses over.
+    """
+    if path.suffix == ".c" and "kernels" in path.parts:
+        if x86 and path.name.startswith("baseline"):
+            return "small"
+        return "usual" if path.stem.endswith("_f64") else "kernels"
+    return "small" if path.stem.startswith("stack_") or path.as_posix() not in CORE else "usual"
 
 
 def clang_cl():

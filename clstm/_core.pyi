@@ -130,7 +130,7 @@ def loss(
     summed: bool,
     gradient: bool,
     vector: NDArray[np.float64] | None = None,
-    number: float = 0.0,
+    number: float = 0,
     full: bool = False,
     ignored: int | None = None,
 ) -> tuple[float, _Real | None, float]: ...

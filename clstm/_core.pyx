@@ -1,4 +1,5 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, freethreading_compatible=True
+# cython: language_level=3, binding=False, embedsignature=True, embedsignature.format=clinic
+# cython: boundscheck=False, wraparound=False, cdivision=True, freethreading_compatible=True
 """The C core for Python: arrays asserted, the GIL released around each call, a status raised as an exception.
 
 Policy lives above, in .py files: what is converted, what is allowed, how an error reads. Here an array that does not

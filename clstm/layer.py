@@ -94,6 +94,7 @@ class CheckedGradients(dict):
     """
 
     __slots__ = ("parts",)
+    parts: tuple[Network, list[CheckedGradients]]
 
 
 class Layer:

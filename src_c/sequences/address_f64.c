@@ -1,0 +1,2 @@
+#define REAL_BITS 64
+#include "address_body.h"
