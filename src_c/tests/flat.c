@@ -1,5 +1,4 @@
-/* Losses, norms and activations through the public header, in exact-size buffers, against their
-/* Norms, optimisers and activations through the public header, in exact-size buffers, against their
+/* Norms, scaling and activations of flat arrays through the public header, in exact-size buffers, against their
  * definitions in double. */
 #include "../clstm_training.h"
 #include "check.h"
@@ -69,13 +68,7 @@ static void check_activations(clstm_dtype dtype, ptrdiff_t n, const clstm_runtim
 static void check_statuses(void) {
     clstm_runtime runtime = runtime_of(CLSTM_ISA_BASELINE, CLSTM_NATIVE, 1);
     const clstm_dtype f32 = CLSTM_F32, bad = (clstm_dtype)3;
-    const ptrdiff_t lengths[] = {1, 3};
-    const clstm_batch batch = {.N = 2, .T = 2}, empty = {.N = 0, .T = 1}, longer = {.N = 2, .T = 2, .lengths = lengths};
-    const int64_t target[4] = {0};
     float x[4] = {0};
-    const clstm_sgd_options sgd = {0.1, 0, 0, 0, 1};
-    const clstm_adam_options adam = {0.1, 0.9, 0.99, 1e-8, 0, 0, 1};
-    float x[4] = {0}, g[4] = {0}, m[4] = {0}, v[4] = {0};
     double number;
     CHECK(clstm_global_norm(&runtime, f32, -1, x, &number) == CLSTM_BAD_SIZE, "n");
     CHECK(clstm_scale(&runtime, bad, 4, x, 1) == CLSTM_BAD_OPTION, "dtype");
@@ -86,7 +79,7 @@ static void check_statuses(void) {
     runtime.isa = CLSTM_ISA_BASELINE;
     runtime.threads = 0;
     CHECK(clstm_scale(&runtime, f32, 4, x, 1) == CLSTM_BAD_SIZE, "threads");
-    group("training: statuses");
+    group("flat: statuses");
 }
 
 static void check_isa(clstm_isa isa, clstm_dtype dtype) {
@@ -98,7 +91,7 @@ static void check_isa(clstm_isa isa, clstm_dtype dtype) {
         buffers_free();
     }
     char name[80];
-    snprintf(name, sizeof name, "training: %s %s", clstm_isa_name(isa), dtype_names[dtype]);
+    snprintf(name, sizeof name, "flat: %s %s", clstm_isa_name(isa), dtype_names[dtype]);
     group(name);
 }
 
