@@ -142,6 +142,19 @@ def test_what_cannot_be_cut_is_refused():
             clstm.Trainer(net, loss, bptt=2).fit(x, y, lengths=lengths)
 
 
+def test_sequences_without_a_step_have_no_influence():
+    net, loss, x, _, y = crf_task(np.random.default_rng(0))
+    empty = np.zeros((0, 3), np.float32)
+    trainer = clstm.Trainer(net, loss, rng=3)
+    expected = trainer.evaluate(x[:4], y[:4], sample_weight=[1, 1, 1, 1])
+    found = trainer.evaluate(
+        [*x[:2], empty, *x[2:4]], [*y[:2], np.zeros(0, int), *y[2:4]], sample_weight=[1, 1, 0, 1, 1]
+    )
+    assert found == pytest.approx(expected, rel=1e-6)
+    trainer.fit([*x[:4], empty], [*y[:4], np.zeros(0, int)], epochs=1, batch_size=2)
+    assert np.isfinite(net.flat_parameters).all()
+
+
 def test_masks_with_holes_are_refused_where_sequences_count_as_wholes():
     for task in (ctc_task, crf_task):
         net, loss, x, lengths, y = task(np.random.default_rng(0), "padded")

@@ -9,7 +9,8 @@ import numpy as np
 
 from .. import _arrays
 from ..sequences import is_list
-from .data import Batches, check_symbols, checked_parts, checked_x, source_of
+from .checks import check_symbols, checked_parts, checked_x
+from .data import Batches, source_of
 from .order import Plan
 
 if TYPE_CHECKING:
