@@ -352,6 +352,30 @@ def test_accumulated_batches_are_one_large_batch(rng, loss, lengths):
     np.testing.assert_allclose(parts.net.flat_parameters, large.net.flat_parameters, rtol=1e-10, atol=1e-12)
 
 
+def test_batches_of_an_iterable_that_wait_at_its_end_make_a_step(rng):
+    x, y = padded(rng)
+    same_training(
+        follower,
+        {"x": x, "y": y, "shuffle": False, "batch_size": 2, "epochs": 2},
+        {"x": batches_of(x, y, 2), "epochs": 2},
+        accumulate=3,
+    )
+    trainer = clstm.Trainer(follower(), accumulate=3, rng=0)
+    trainer.fit(batches_of(x, y, 2), epochs=2)
+    assert trainer.steps == 4
+
+
+def test_metrics_of_an_epoch_that_failed_do_not_count(rng):
+    x, y = padded(rng)
+    bad = y.copy()
+    bad[7] = np.nan
+    trainer = clstm.Trainer(follower(), optimizer=clstm.SGD(0.0), metrics=["mae"], rng=0)
+    with pytest.raises(FloatingPointError, match="epoch 1, batch 4"):
+        trainer.fit(x, bad, batch_size=2, shuffle=False)
+    found = trainer.fit(x, y, epochs=1, batch_size=3)["mae"]
+    assert found == [pytest.approx(trainer.score(x, y)["mae"], rel=1e-9)]
+
+
 def test_accumulation_and_pieces_of_time_are_refused():
     with pytest.raises(ValueError, match="accumulate: expected 1, because with bptt"):
         clstm.Trainer(follower(), accumulate=2, bptt=3)

@@ -18,6 +18,7 @@ from ..callbacks import CallbackError
 from ..progress import bar as bar_of
 from .evaluation import scores
 from .interrupts import Interrupts
+from .stepping import Done
 
 if TYPE_CHECKING:
     from ..callbacks import Callback
@@ -183,6 +184,8 @@ class Run:
         after = None
         if position.generator is None:
             position.generator = rng.bit_generator.state
+            for metric in self.trainer.metrics:
+                metric.reset()
         else:  # the order is made once more, and then the generator is where it was
             after, rng.bit_generator.state = rng.bit_generator.state, position.generator
         self.batches, batches = self.source.epoch(number, rng, self.plan, position.batch)
@@ -190,14 +193,16 @@ class Run:
             rng.bit_generator.state = after
         self.trainer._stepper.clear()
         self.bar.set_description(f"epoch {number}", refresh=False)
-        for rows in batches:
-            try:
+        try:
+            for rows in batches:
                 self.batch(rows)
-            except FloatingPointError as error:
-                raise FloatingPointError(f"epoch {number}, batch {position.batch + 1}: {error}") from None
-            if self.stopped:
-                return
-        self.finish(number)
+                if self.stopped:
+                    return
+            self.last_step()
+        except FloatingPointError as error:
+            raise FloatingPointError(f"epoch {number}, batch {position.batch + 1}: {error}") from None
+        if not self.stopped:
+            self.finish(number)
 
     def batch(self, rows: Any) -> None:
         """The steps of a batch, one for each piece of it."""
@@ -219,6 +224,14 @@ class Run:
                 raise FloatingPointError(f"piece from step {position.step} on: {error}") from None
             if position.step == 0:
                 return
+
+    def last_step(self) -> None:
+        """The step of batches that wait for others: of an iterable it is known only at its end that there are none."""
+        stepper, position = self.trainer._stepper, self.position
+        if stepper.waiting:
+            done = Done(position.logs()["loss"], 0.0, stepper.finish(stepper.latest))
+            position.add(done)
+            self.after_step(done)
 
     def piece(self, batch: Any, first: int, then: int | None, last: bool) -> None:
         """A step, and the position behind it: step `then` of the same batch, or the next batch."""

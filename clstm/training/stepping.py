@@ -52,7 +52,7 @@ class Stepper:
 
     def clear(self) -> None:
         """Forgets batches that wait to be added to."""
-        self.waiting, self.weight = 0, 0.0
+        self.waiting, self.weight, self.latest = 0, 0.0, None
 
     def seed(self) -> int | None:
         """Of what is random in a batch."""
@@ -102,13 +102,17 @@ class Stepper:
                 self._in_layer(name)[...] += weight * gradient
         self.net.backward(tape, dy, None, self.gradients, False)
         mean = value / weight if loss.reduction == "sum" and weight else value
-        self.waiting += 1
+        self.waiting, self.latest = self.waiting + 1, batch
         if self.waiting < trainer.accumulate and not last:
             return Done(mean, weight, None)
-        if means:
+        return Done(mean, weight, self.finish(batch))
+
+    def finish(self, batch: Any) -> float:
+        """The step of the batches that wait, of which `batch` is the last: the norm of their gradient."""
+        if self.trainer.accumulate > 1 and self.trainer.loss.reduction != "sum":
             _core.scale(self.gradient, 1 / self.weight if self.weight else 0.0)
         self.clear()
-        return Done(mean, weight, self.update(batch))
+        return self.update(batch)
 
     def _gradients_of_loss(self, apart):
         """Those of the parameters that the loss has in a layer, by their names there: to be added to, or zeros."""
