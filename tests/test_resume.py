@@ -292,6 +292,17 @@ def test_older_checkpoints_are_kept_as_asked(tmp_path):
     assert clstm.Trainer.resume(tmp_path / "run.8").steps == 8
 
 
+def test_older_checkpoints_are_copies_where_there_are_no_links(tmp_path, monkeypatch):
+    def refused(*_):
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", refused)
+    trainer = small()
+    trainer.fit(X, Y, epochs=5, batch_size=5, callbacks=[Checkpoint(tmp_path / "run", steps=2, keep=3)])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run", "run.6", "run.8"]
+    assert clstm.Trainer.resume(tmp_path / "run.6").steps == 6
+
+
 # Files that are none
 
 

@@ -115,7 +115,13 @@ class Checkpoint(Callback):
         if not os.path.exists(self.path):
             return
         safetensors.remove(older)
-        os.link(self.path, older)
+        try:
+            os.link(self.path, older)
+        except OSError:  # a file system that knows no second names
+            from shutil import copyfile
+
+            copyfile(self.path, f"{older}.tmp")
+            os.replace(f"{older}.tmp", older)
 
     def __repr__(self):
         return f"Checkpoint({self.path!r})"
