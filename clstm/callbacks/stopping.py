@@ -74,7 +74,7 @@ class EarlyStopping(Callback):
     Parameters
     ----------
     monitor : str, default "val_loss"
-        A name in the history. Names with "val_" are looked at after each validation, others after each epoch.
+        A name in the history. Names with ``val_`` are looked at after each validation, others after each epoch.
     patience : int, default 10
         After so many values in a row that are no better than the best, training ends.
     min_delta : float, default 0

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from .. import _arrays
+from ..decoding import ctc_greedy
 from .base import Metric, ratio
 
 
 def edit_distance(a: Sequence, b: Sequence) -> int:
-    """The least number of insertions, deletions and substitutions that turn `a` into `b` [1]_.
+    """The least number of insertions, deletions and substitutions that turn `a` into `b`.
 
     Parameters
     ----------
@@ -24,8 +25,8 @@ def edit_distance(a: Sequence, b: Sequence) -> int:
 
     References
     ----------
-    .. [1] Levenshtein, "Binary codes capable of correcting deletions, insertions, and reversals", Soviet Physics
-       Doklady 10(8), 1966; table by Wagner and Fischer, Journal of the ACM 21(1), 1974.
+    Levenshtein, "Binary codes capable of correcting deletions, insertions, and reversals", Soviet Physics Doklady
+    10(8), 1966; table by Wagner and Fischer, Journal of the ACM 21(1), 1974.
 
     Examples
     --------
@@ -45,16 +46,6 @@ def edit_distance(a: Sequence, b: Sequence) -> int:
     return int(row[-1])
 
 
-def _best_path(logits, lengths):
-    """The most probable path of each row, equal neighbours merged, then blanks (class 0) removed."""
-    path = logits.argmax(axis=2)
-    said = path != 0
-    said[:, 1:] &= path[:, 1:] != path[:, :-1]
-    if lengths is not None:
-        said &= np.arange(path.shape[1]) < _arrays.lengths(lengths, *path.shape[:2])[:, np.newaxis]
-    return [row[wanted] for row, wanted in zip(path, said)]
-
-
 class CER(Metric):
     """The character error rate: edits that turn the predictions into the targets, per character (label) of those.
 
@@ -64,7 +55,7 @@ class CER(Metric):
     ----------
     decode : callable, optional
         ``decode(prediction, lengths)`` returns a list of sequences of labels, or of strings, for a prediction that is
-        an array (N, T, C). Default: the most probable path of CTC with blank 0. A prediction that is a list is decoded
+        an array (N, T, C). Default: `clstm.decoding.ctc_greedy`, with blank 0. A prediction that is a list is decoded
         already.
 
     Examples
@@ -92,7 +83,7 @@ class CER(Metric):
         """See `Metric`; `target` is a list of strings or of sequences of labels. Weights are refused."""
         _arrays.absent("weight", weight, f"{self.name} counts edits")
         if isinstance(prediction, np.ndarray) and prediction.ndim == 3:
-            prediction = (self.decode or _best_path)(prediction, lengths)
+            prediction = (self.decode or ctc_greedy)(prediction, lengths)
         else:
             _arrays.absent("lengths", lengths, "the prediction is decoded already")
         pairs = [

@@ -75,7 +75,7 @@ class RMSE(_OfNumbers):
 
 
 class SMAPE(_OfNumbers):
-    """The symmetric mean absolute percentage error, the mean of 200 |p - y| / (|p| + |y|): 0 to 200 per cent.
+    """The symmetric mean absolute percentage error, the mean of ``200 |p - y| / (|p| + |y|)``: 0 to 200 per cent.
 
     Where both are 0, it is 0.
     """
@@ -88,7 +88,7 @@ class SMAPE(_OfNumbers):
 
 
 class MASE(_OfNumbers):
-    """The mean absolute scaled error [1]_: in units of the error that a naive forecast makes in the training series.
+    """The mean absolute scaled error: in units of the error that a naive forecast makes in the training series.
 
     That forecast is the value of a season before. Below 1 is better than it.
 
@@ -101,8 +101,8 @@ class MASE(_OfNumbers):
 
     References
     ----------
-    .. [1] Hyndman and Koehler, "Another look at measures of forecast accuracy", International Journal of Forecasting
-       22(4), 2006.
+    Hyndman and Koehler, "Another look at measures of forecast accuracy", International Journal of Forecasting 22(4),
+    2006.
 
     Examples
     --------
