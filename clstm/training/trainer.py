@@ -202,12 +202,12 @@ class Trainer:
 
     @property
     def is_sound(self) -> bool:
-        """Whether `fit` is going on, or has ended without an error: for callbacks, at its end."""
+        """Whether `fit` is going on, or has ended without an error; for callbacks, at its end."""
         return self._run is None or self._run.sound or not self._run.ended
 
     @property
     def is_complete(self) -> bool:
-        """Whether `fit` has come to its end, so that nothing is to be gone on with: for callbacks, at its end."""
+        """Whether `fit` has come to its end, so that nothing is to be gone on with; for callbacks, at its end."""
         return self._run is not None and self._run.sound and not self._run.unfinished
 
     def drop_unfinished(self) -> None:
