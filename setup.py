@@ -68,9 +68,9 @@ class BuildExt(build_ext):
 def level_of(path, x86):
     """Which flags a file gets besides the usual ones.
 
-    Kernels are for speed, but those of double precision, where -O3 brings little, and the baseline on x86-64, where it is
-    for processors from before 2013 (on ARM it is all there is). What puts calls of kernels in order would be a tenth of
-    the wheel for speed, and gains nothing; nor does generated C, which hands addresses over.
+    Kernels are for speed, but those of double precision, where -O3 brings little, and the baseline on x86-64, where it
+    is for processors from before 2013 (on ARM it is all there is). What puts calls of kernels in order, and generated
+    C, which hands addresses over, would be a twentieth of the wheel larger, and some microseconds faster in each call.
     """
     if path.suffix == ".c" and "kernels" in path.parts:
         if x86 and path.name.startswith("baseline"):

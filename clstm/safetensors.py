@@ -237,7 +237,9 @@ def write(
     except BaseException as error:
         remove(temporary)
         if isinstance(error, OSError):
-            error.filename, error.filename2 = path, None  # what the caller asked for, not the temporary file
+            error.filename = path  # what the caller asked for, not the temporary file
+            if error.filename2 is not None:
+                error.filename2 = None
         raise
     sync_folder(folder)
 

@@ -119,7 +119,7 @@ def test_edit_distance_is_the_recursion(a, b):
 
 
 def test_error_rates():
-    assert metrics.cer(["abc", ""], ["abd", "x"]) == 2 / 4
+    assert metrics.cer(["abc", ""], ["abx", "x"]) == 2 / 4
     assert metrics.wer(["a b  c"], ["a c"]) == 1 / 2
     assert metrics.wer([[1, 0, 2, 3]], [[1, 0, 2, 4]], separator=0) == 1 / 2
     assert metrics.wer([[1, 0, 2, 3]], [[1, 0, 2, 4]]) == 1 / 4
@@ -153,7 +153,7 @@ def test_every_name_makes_its_metric():
 @pytest.mark.parametrize(
     ("error", "match", "call"),
     [
-        (ValueError, "metrics: expected one of 'accuracy', 'f1'", lambda: metrics.make("acuracy")),
+        (ValueError, "metrics: expected one of 'accuracy', 'f1'", lambda: metrics.make("rightness")),
         (ValueError, r"metrics: expected MASE\(series\)", lambda: metrics.make("mase")),
         (TypeError, "metrics: expected an object F1", lambda: metrics.make(metrics.F1)),
         (TypeError, "metrics: ", lambda: metrics.make(3)),

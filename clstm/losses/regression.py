@@ -254,7 +254,7 @@ class Quantile(RealLoss):
     least_axes = 2
     quantiles = options.Option(options.quantiles)
 
-    def __init__(self, *, quantiles: ArrayLike = (0.1, 0.5, 0.9), reduction: str = "mean") -> None:
+    def __init__(self, quantiles: ArrayLike = (0.1, 0.5, 0.9), *, reduction: str = "mean") -> None:
         super().__init__(reduction=reduction)
         self.quantiles: Any = quantiles
 
