@@ -101,7 +101,7 @@ def main():
         clstm.set_num_threads(int(os.environ["CLSTM_TEST_THREADS"]))
     path = os.path.join(folder, "run.ckpt")
     trainer = clstm.Trainer.resume(path) if os.path.exists(path) else new_trainer()
-    if trainer.epoch < 4:
+    if trainer.is_unfinished or trainer.epoch == 0:
         fit(trainer, folder)
     np.save(os.path.join(folder, "weights.npy"), trainer.net.flat_parameters)
 

@@ -281,6 +281,54 @@ def test_a_folder_that_may_not_be_written_to(tmp_path, monkeypatch):
     assert trainer.epoch == 1
 
 
+def test_the_last_checkpoint_has_the_weights_with_which_fit_ends(tmp_path):
+    trainer = small(optimizer=clstm.Adam(0.3))
+    held_out = X[::-1].copy(), Y[::-1].copy()
+    stopping = EarlyStopping(patience=3)
+    trainer.fit(X, Y, epochs=50, validation=held_out, callbacks=[Checkpoint(tmp_path / "run", keep=2), stopping])
+    assert stopping.best_epoch < trainer.epoch < 50
+    again = clstm.Trainer.resume(tmp_path / "run")
+    np.testing.assert_array_equal(again.net.flat_parameters, trainer.net.flat_parameters)
+    assert again.evaluate(*held_out) == stopping.best
+    assert not again.is_unfinished
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run", f"run.{trainer.steps - 1}"]
+
+
+def saving(path, epoch):
+    """A function that saves after an epoch, whatever other callbacks have to do yet."""
+    return lambda trainer, logs: trainer.save(path) if logs["epoch"] == epoch else None
+
+
+def test_a_fit_that_was_killed_before_its_end_ends(tmp_path):
+    """After the last epoch, or after early stopping has stopped it: the best weights are restored by the next life."""
+    path, held_out, last = tmp_path / "run", (X[::-1].copy(), Y[::-1].copy()), 50
+    for patience in (3, 50):  # then to the epoch at which it was stopped
+        epochs = last
+        fit = {"x": X, "y": Y, "epochs": epochs, "validation": held_out}
+        trainer = small(optimizer=clstm.Adam(0.3))
+        trainer.fit(**fit, callbacks=[EarlyStopping(patience=patience), Checkpoint(path, steps=1)])
+        expected, last = trainer.net.flat_parameters.copy(), trainer.epoch
+        killed = small(optimizer=clstm.Adam(0.3))
+        before_its_end = [EarlyStopping(patience=patience), saving(path, last)]
+        killed.fit(**fit, callbacks=before_its_end)
+        again = clstm.Trainer.resume(path)
+        assert again.is_unfinished
+        assert (again.net.flat_parameters != expected).any()
+        again.fit(**fit, callbacks=before_its_end)
+        assert again.epoch == last
+        np.testing.assert_array_equal(again.net.flat_parameters, expected)
+        assert not again.is_unfinished
+
+
+def test_a_fit_that_has_only_to_end_is_no_obstacle(tmp_path):
+    path, trainer = tmp_path / "run", small()
+    trainer.fit(X, Y, epochs=2, callbacks=[saving(path, 2)])
+    again = clstm.Trainer.resume(path)
+    assert again.fit(X, Y, epochs=3)["epoch"] == [1, 2, 3, 4, 5]
+    again = clstm.Trainer.resume(path)
+    assert again.fit(X, Y, epochs=2, callbacks=[saving(path, 9)])["epoch"] == [1, 2]
+
+
 # Older ones
 
 

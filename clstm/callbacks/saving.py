@@ -88,19 +88,20 @@ class Checkpoint(Callback):
             self._write(trainer)
 
     def on_fit_end(self, trainer):
-        """Writes the last one."""
-        if trainer.is_sound and self._written[-1:] != [trainer.steps]:
+        """Writes the last one, with what other callbacks have made of the network at the end."""
+        if trainer.is_sound:
             self._write(trainer)
 
     def _write(self, trainer):
         """Writes one, and lets the one before stay under another name, if older ones are wanted."""
-        before, self._written = self._written, [*self._written, trainer.steps][-self.keep :]
+        before = [step for step in self._written if step != trainer.steps]
+        new, self._written = before == self._written, [*before, trainer.steps][-self.keep :]
         try:
-            if self.keep > 1 and before:
+            if self.keep > 1 and before and new:
                 self._keep_newest(before[-1])
             trainer.save(self.path)
         except BaseException:
-            self._written = before
+            self._written = before if new else [*before, trainer.steps]
             raise
         for step in set(before) - set(self._written):
             safetensors.remove(self._older(step))

@@ -128,20 +128,29 @@ class Run:
         return {
             "arguments": self.arguments(),
             "last": self.last,
+            "stopped": self.stopped and not self.paused,
             "position": vars(self.position).copy(),
             "validated": dict(self.validated),
             "callbacks": [callback.state() for callback in self.callbacks],
             "metrics": [metric.state() for metric in self.trainer.metrics],
         }
 
+    def goes_on_with(self, unfinished: dict[str, Any] | None) -> bool:
+        """Whether there is a run to go on with: one that has only to end yet is left alone by other arguments."""
+        if unfinished is None:
+            return False
+        only_ends = unfinished["stopped"] or self.trainer.epoch >= unfinished["last"]
+        return not only_ends or self.arguments() == unfinished["arguments"]
+
     def go_on(self, unfinished: dict[str, Any]) -> list[dict[str, Any]]:
         """Takes the place of a run that was described; returns the states of its callbacks."""
         own, expected = self.arguments(), unfinished["arguments"]
-        for name in own.keys() | expected.keys():
+        for name in sorted(own.keys() | expected.keys()):
             if own.get(name) != expected.get(name):
                 wanted = f"{expected.get(name)!r} as in the fit that was not finished (or call drop_unfinished before)"
                 raise _arrays.wrong(ValueError, name, wanted, repr(own.get(name)))
-        self.last, self.validated = unfinished["last"], dict(unfinished["validated"])
+        self.last, self.stopped = unfinished["last"], unfinished["stopped"]
+        self.validated = dict(unfinished["validated"])
         vars(self.position).update(unfinished["position"])
         for metric, state in zip(self.trainer.metrics, unfinished["metrics"], strict=True):
             metric.load_state(state)
@@ -343,7 +352,7 @@ class Run:
     def end(self) -> None:
         """Lets every callback end, also after an error; the first error that one of them has then is raised."""
         failed = None
-        for callback in reversed(self.callbacks):
+        for callback in self.callbacks:
             try:
                 callback.on_fit_end(self.trainer)
             except Exception as error:

@@ -20,7 +20,8 @@ NUMBERS = ("clip_norm", "clip_each_norm", "clip_value", "accumulate", "bptt", "m
 def take(trainer: Trainer) -> dict[str, Any]:
     """The value of a checkpoint, see `checkpoint`."""
     run, state = trainer._run, trainer.optimizer_state
-    unfinished = trainer._unfinished if run is None else run.describe() if run.unfinished else None
+    # Until it has ended, a run is to be gone on with, if only to end: callbacks may change the network then
+    unfinished = trainer._unfinished if run is None else run.describe() if run.unfinished or not run.ended else None
     return {
         "net": {"description": describe(trainer.net), "parameters": trainer.net.parameters()},
         "loss": described(trainer.loss),

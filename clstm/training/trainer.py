@@ -328,7 +328,7 @@ class Trainer:
         self._check_long(source, plan.batch_size)
         self._check_parameters()
         run = Run(self, source, held_out, plan, callbacks, epochs, validate_every, progress)
-        states = None if self._unfinished is None else run.go_on(self._unfinished)
+        states = run.go_on(self._unfinished) if run.goes_on_with(self._unfinished) else None
         self._run, self._unfinished = run, None
         try:
             run.run(states)
