@@ -21,7 +21,7 @@ from .stepping import Stepper
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .data import Batch
+    from .batches import Batch
     from .trainer import Trainer
 
 VANISHED, EXPLODED = 1e-5, 1e4  # of the gradient at one step relative to another
