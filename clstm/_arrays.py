@@ -240,12 +240,14 @@ def indices(name: str, value: Any) -> np.ndarray:
     return array
 
 
-def in_range(name: str, array: np.ndarray, count: int, what: str, valid: Any = True) -> None:
-    """Raises for the first of the valid integers outside 0 .. count-1, with its place."""
+def in_range(name: str, array: np.ndarray, count: int, what: str, valid: Any = True, first: int = 0) -> None:
+    """Raises for the first of the valid integers outside 0 .. count-1, with its place in an array of which this one has
+    the rows from `first` on."""
     bad = ((array < 0) | (array >= count)) & valid
     if bad.any():
-        place = tuple(int(axis) for axis in np.argwhere(bad)[0])
-        raise wrong(ValueError, name, f"{what} from 0 to {count - 1}", f"{array[place]} at {list(place)}")
+        place = [int(axis) for axis in np.argwhere(bad)[0]]
+        value, place[0] = array[tuple(place)], place[0] + first
+        raise wrong(ValueError, name, f"{what} from 0 to {count - 1}", f"{value} at {place}")
 
 
 def lengths(value: Any, N: int, T: int, name: str = "lengths", of: str = "x") -> np.ndarray | None:

@@ -57,23 +57,15 @@ def check_symbols(net, x, lengths, mask, name="x"):
             valid = mask[rows]
         elif lengths is not None:
             valid = prefix(lengths[rows], x.shape[1])
-        in_range_from(name, x[rows], symbols, "an index", valid, rows.start)
+        _arrays.in_range(name, x[rows], symbols, "an index", valid, rows.start)
 
 
 def check_symbols_of(name, sequences, symbols):
     """The same of sequences whose padding may be anything."""
     for rows in blocks_of(sequences.values):
         values = sequences.values[rows]
-        in_range_from(name, values, symbols, "an index", prefix(sequences.lengths[rows], values.shape[1]), rows.start)
-
-
-def in_range_from(name, array, count, what, valid, first):
-    """`_arrays.in_range` of rows from `first` on, whose places are told as those of the whole."""
-    bad = ((array < 0) | (array >= count)) & valid
-    if bad.any():
-        place = [int(axis) for axis in np.argwhere(bad)[0]]
-        value, place[0] = array[tuple(place)], place[0] + first
-        raise _arrays.wrong(ValueError, name, f"{what} from 0 to {count - 1}", f"{value} at {place}")
+        valid = prefix(sequences.lengths[rows], values.shape[1])
+        _arrays.in_range(name, values, symbols, "an index", valid, rows.start)
 
 
 def blocks_of(array, elements=1 << 20) -> Iterator[slice]:
