@@ -121,7 +121,7 @@ CLSTM_INLINE vec ramp(vec x, real slope) {
 }
 
 /* max_ gives the second if one is NaN. */
-CLSTM_INLINE vec activated(const clstm_activation kind, vec x) {
+CLSTM_INLINE vec activation_of(const clstm_activation kind, vec x) {
     switch (kind) {
     case CLSTM_SIGMOID: return sigmoid_(x);
     case CLSTM_TANH: return tanh_(x);
@@ -134,6 +134,14 @@ CLSTM_INLINE vec activated(const clstm_activation kind, vec x) {
     case CLSTM_EXP: return exp_(x);
     default: return x; /* the identity */
     }
+}
+
+CLSTM_NOINLINE vec activation_by_call(clstm_activation kind, vec x) { return activation_of(kind, x); }
+
+/* Where the compiler knows the kind, that activation alone; otherwise a call, because a copy of all of them in each place
+ * made the library a third larger. */
+CLSTM_INLINE vec activated(const clstm_activation kind, vec x) {
+    return __builtin_constant_p(kind) ? activation_of(kind, x) : activation_by_call(kind, x);
 }
 
 /* The derivative of an activation (but for exp) by its value y. */
