@@ -37,6 +37,21 @@ from .training.trainer import Trainer
 
 __version__ = "0.1.0"
 
+LAZY = ("estimators",)  # rooms that not every program needs: imported when they are first named
+
+
+def __getattr__(name: str) -> object:
+    if name in LAZY:
+        from importlib import import_module
+
+        return import_module(f".{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *LAZY})
+
+
 __all__ = [
     "ASGD",
     "CRF",

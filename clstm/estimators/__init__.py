@@ -1,0 +1,8 @@
+"""Estimators in scikit-learn's style: what people do with LSTMs, each in a call of `fit` and one of `predict`.
+
+scikit-learn is not needed to use them. Where it is installed, its tools take them: `clone`, `GridSearchCV`, pipelines.
+"""
+
+from .base import Estimator, NotFittedError, load
+
+__all__ = ["Estimator", "NotFittedError", "load"]
