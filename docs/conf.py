@@ -24,7 +24,7 @@ extensions = [
     "drawing",
     "mathml",
 ]
-exclude_patterns = ["_build", "_drawings"]
+exclude_patterns = ["_build", "_drawings", "data"]
 source_suffix = {".md": "markdown"}
 default_role = "py:obj"  # docstrings write `name` for code: a link where there is something of that name
 show_warning_types = True
