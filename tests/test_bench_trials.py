@@ -1,4 +1,4 @@
-"""The trials of `python -m bench tasks`: how they learn, when they end, what is kept and printed."""
+"""The trials of `python -m bench tasks_1997`: how they learn, when they end, what is kept and printed."""
 
 import importlib
 import importlib.util
@@ -26,8 +26,8 @@ load_bench()
 bench, published, sequences, command, experiments, learner, problems, results_, settings_, table, trial = (
     importlib.import_module(f"bench.{name}")
     for name in (
-        *("__main__", "tasks.published", "tasks.sequences", "trials.command", "trials.experiments", "trials.learner"),
-        *("trials.problems", "trials.results", "trials.settings", "trials.table", "trials.trial"),
+        *("__main__", "tasks_1997.published", "tasks_1997.sequences", "trials.command", "trials.experiments"),
+        *("trials.learner", "trials.problems", "trials.results", "trials.settings", "trials.table", "trials.trial"),
     )
 )
 Settings, Results = settings_.Settings, results_.Results
@@ -48,7 +48,7 @@ def first_sign(count, rng):
 
 
 def short(rng, test_rng):
-    criterion = importlib.import_module("bench.tasks.criteria").Recent
+    criterion = importlib.import_module("bench.tasks_1997.criteria").Recent
     return problems.OnLine(first_sign, lambda: criterion(0.3, size=100), rng, test_rng, 1, 2)
 
 
@@ -431,7 +431,7 @@ def test_tests_as_text(tests, text):
 def test_the_command(tiny, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(command, "ProcessPoolExecutor", Here)
     out = tmp_path / "tasks.json"
-    assert bench.main(["tasks", "--quick", "--jobs", "1", "--out", str(out)]) == 0
+    assert bench.main(["tasks_1997", "--quick", "--jobs", "1", "--out", str(out)]) == 0
     text = capsys.readouterr().out
     assert row_of(text, "1997")[:4] == ["first sign", "1997", "30", "0 of 1"]
     kept = json.loads(out.read_text())["trials"]
@@ -519,11 +519,11 @@ def test_a_report_of_no_file(tmp_path):
 
 @pytest.fixture(scope="module")
 def documented():
-    return Results.read(ROOT / "docs" / "_drawings" / "tasks.json")
+    return Results.read(ROOT / "docs" / "_drawings" / "tasks_1997.json")
 
 
 def test_the_page_is_made_of_the_file(documented):
-    written = (ROOT / "docs" / "_drawings" / "tasks.md").read_text(encoding="utf-8")
+    written = (ROOT / "docs" / "_drawings" / "tasks_1997.md").read_text(encoding="utf-8")
     assert table.page(documented) == written
 
 
@@ -564,7 +564,7 @@ def test_processes_of_their_own(tmp_path):
     """The command as it is called, with two processes: the trials are those of one process."""
     out = tmp_path / "tasks.json"
     arguments = ["--only", "order2", "--cells", "modern", "--seeds", "2", "--jobs", "2", "--out", str(out)]
-    subprocess.run([sys.executable, "-m", "bench", "tasks", *arguments], cwd=ROOT, check=True)
+    subprocess.run([sys.executable, "-m", "bench", "tasks_1997", *arguments], cwd=ROOT, check=True)
     for found in Results.read(out).trials:
         expected = trial.run("order2", "modern", found["seed"])
         for one in (found, expected):

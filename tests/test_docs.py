@@ -43,7 +43,7 @@ ELSEWHERE = {
     "pip install .": "dev.py dist installs the source distribution, which is the same",
     "python3 dev.py demo": "docs/reference/command_line.md has the command that it runs",
     "python3 dev.py test": "is how this test is run",
-    "python3 dev.py bench tasks": "tests/test_bench_trials.py runs a part of it",
+    "python3 dev.py bench tasks_1997": "tests/test_bench_trials.py runs a part of it",
 }
 
 # Directives whose content is not code, or is code of this repository that other tests run

@@ -1,4 +1,4 @@
-"""Trials: the tasks of bench/tasks learnt by networks of clstm, and a table of that beside the published figures.
+"""Trials: the tasks of bench/tasks_1997 learnt by networks of clstm, and a table of that beside the published figures.
 
 | module | what it has |
 | --- | --- |
@@ -9,5 +9,5 @@
 | trial | one trial: a task, a kind of cell, a seed |
 | results | the trials as they are kept in a JSON file |
 | table | the table |
-| command | `python -m bench tasks` |
+| command | `python -m bench tasks_1997` |
 """

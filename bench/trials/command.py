@@ -1,5 +1,5 @@
-"""The command `python -m bench tasks`: networks of clstm learn the tasks of the LSTM paper of 1997, and a few later
-ones; the table has their figures beside the published ones. docs/explanation/tasks_1997.md tells what is what.
+"""The command `python -m bench tasks_1997`: networks of clstm learn the tasks of the LSTM paper of 1997, and a few
+later ones; the table has their figures beside the published ones. docs/explanation/tasks_1997.md tells what is what.
 
 Trials run beside each other, each in a process of its own with one thread; they are the same bits every time. Each is
 in the JSON file when it ends.
@@ -23,16 +23,16 @@ from .results import Results
 from .settings import CELLS
 from .trial import run
 
-OUT = "build/bench/tasks.json"
+OUT = "build/bench/tasks_1997.json"
 QUICK_SEEDS, QUICK_LIMIT = 1, 2000
 EXAMPLES = f"""examples:
-  python -m bench tasks                          everything; about ten minutes on two cores
-  python -m bench tasks --only adding,order2     two tasks
-  python -m bench tasks --only reber --seeds 5   fewer trials
-  python -m bench tasks --cells modern --update  some cells again; keeps the other trials of the JSON file
-  python -m bench tasks --quick                  does it run at all? Hardly a task is solved
-  python -m bench tasks --report                 prints the table of the JSON file
-  python -m bench tasks --report --out docs/_drawings/tasks.json --page docs/_drawings/tasks.md
+  python -m bench tasks_1997                          everything; about ten minutes on two cores
+  python -m bench tasks_1997 --only adding,order2     two tasks
+  python -m bench tasks_1997 --only reber --seeds 5   fewer trials
+  python -m bench tasks_1997 --cells modern --update  some cells again; keeps the other trials of the JSON file
+  python -m bench tasks_1997 --quick                  does it run at all? Hardly a task is solved
+  python -m bench tasks_1997 --report                 prints the table of the JSON file
+  python -m bench tasks_1997 --report --out docs/_drawings/tasks_1997.json --page docs/_drawings/tasks_1997.md
 
 tasks: {", ".join(experiment.name for experiment in EXPERIMENTS)}
 cells: {", ".join(f"{name} ({title})" for name, title in CELLS.items())}"""
@@ -40,7 +40,10 @@ cells: {", ".join(f"{name} ({title})" for name, title in CELLS.items())}"""
 
 def parser() -> argparse.ArgumentParser:
     found = argparse.ArgumentParser(
-        prog="bench tasks", description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="bench tasks_1997",
+        description=__doc__,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     tasks = [experiment.name for experiment in EXPERIMENTS]
     found.add_argument("--only", type=some_of("task", tasks), default=tasks, metavar="TASK,..", help="default: all")

@@ -12,7 +12,7 @@ import clstm
 from clstm.losses import cross_entropy, mse
 from clstm.optimizers import OptimizerState
 
-from ..tasks.sequences import Sequences, one_hot, valid
+from ..tasks_1997.sequences import Sequences, one_hot, valid
 from .settings import Settings
 
 SQUASHING = ("candidate_activation", "output_activation")

@@ -11,9 +11,9 @@ from functools import partial
 
 import numpy as np
 
-from ..tasks import adding, copy_memory, digits, long_lags, reber, temporal_order, two_sequence
-from ..tasks.criteria import TESTED, wrong
-from ..tasks.sequences import Sequences
+from ..tasks_1997 import adding, copy_memory, digits, long_lags, reber, temporal_order, two_sequence
+from ..tasks_1997.criteria import TESTED, wrong
+from ..tasks_1997.sequences import Sequences
 
 MADE = 256  # sequences that are made at a time, about
 GLANCE = 100  # sequences of the first look, which saves most of the long ones

@@ -6,7 +6,7 @@ import statistics
 
 from ..report import render
 from ..tables import MISSING, Table
-from ..tasks import published
+from ..tasks_1997 import published
 from .experiments import EXPERIMENTS, Experiment
 from .results import Results, needed
 

@@ -30,7 +30,7 @@ def load_bench():
 if "bench" not in sys.modules:
     load_bench()
 adding, copy_memory, criteria, digits, long_lags, published, reber, sequences, temporal_order, two_sequence = (
-    importlib.import_module(f"bench.tasks.{name}")
+    importlib.import_module(f"bench.tasks_1997.{name}")
     for name in (
         *("adding", "copy_memory", "criteria", "digits", "long_lags", "published", "reber", "sequences"),
         *("temporal_order", "two_sequence"),
