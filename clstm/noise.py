@@ -53,9 +53,9 @@ class Noise:
         self.first_step = _arrays.whole("first_step", first_step, 2**31)
 
     def for_layer(self, k: int) -> Noise:
-        """That of layer k of a network: another seed."""
+        """That of layer k of a network: another seed, mixed so that no two places in nested networks share one."""
         found = Noise.__new__(Noise)
-        found.seed = self.seed ^ (k * 0x9E3779B97F4A7C15 % SEEDS)
+        found.seed = mixed((self.seed + (k + 1) * 0x9E3779B97F4A7C15) % SEEDS)
         found.rows, found.first_step = self.rows, self.first_step
         return found
 
@@ -69,6 +69,13 @@ class Noise:
         rows = "" if self.rows is None else f", rows={self.rows.tolist()}"
         first = f", first_step={self.first_step}" if self.first_step else ""
         return f"Noise({self.seed}{rows}{first})"
+
+
+def mixed(z: int) -> int:
+    """An integer below 2^64 from another, one to one: the finaliser of SplitMix64 (Steele, Lea and Flood 2014)."""
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 % SEEDS
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EB % SEEDS
+    return z ^ (z >> 31)
 
 
 class _Silence(Noise):

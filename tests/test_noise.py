@@ -275,6 +275,14 @@ def test_members_of_an_ensemble_have_noise_of_their_own():
     assert ensemble.backward(tape, np.ones_like(y), bptt=2)[0].shape == x.shape
 
 
+def test_no_two_places_of_nested_networks_share_their_masks():
+    noise = clstm.Noise(5)
+    inner = [noise.for_layer(i).for_layer(k) for i in range(6) for k in range(6)]
+    places = [noise, *(noise.for_layer(k) for k in range(6)), *inner]
+    assert len({place.seed for place in places}) == len(places)
+    assert all(0 <= place.seed < 2**64 for place in places)
+
+
 def test_training_is_repeatable():
     symbols = np.random.default_rng(0).integers(5, size=(40, 12))
     results = []
