@@ -7,21 +7,19 @@ reads the output any more. An error is one line on stderr.
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from . import __version__
-from .commands.forecast import CommandError, add_forecast
+from .commands import COMMANDS
+from .commands.errors import CommandError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 DATA, USAGE, INTERRUPTED, PIPE = 1, 2, 130, 141
-
-
-class UsageError(Exception):
-    """The command line does not fit; the message has the name of the command."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -32,12 +30,19 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(f"{self.prog}: {message} (see {self.prog} --help)")
 
 
-def parser():
-    """The parser of the whole command line."""
+def parser(words):
+    """The parser of a command line; the modules of the subcommands that its words do not name are not imported."""
     top = Parser(prog="clstm", description="LSTM networks on a CPU.", allow_abbrev=False)
     top.add_argument("--version", action="version", version=f"clstm {__version__}")
-    commands = top.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
-    add_forecast(commands)
+    commands = top.add_subparsers(metavar="COMMAND", dest="command", required=True, parser_class=Parser)
+    for name, what in COMMANDS.items():
+        raw = argparse.RawDescriptionHelpFormatter
+        subparser = commands.add_parser(name, help=what, formatter_class=raw, allow_abbrev=False)
+        if name in words:
+            module = importlib.import_module(f"{__package__}.commands.{name}")
+            subparser.description, subparser.epilog = module.DESCRIPTION, module.EXAMPLES
+            module.add_arguments(subparser)
+            subparser.set_defaults(run=module.run)
     return top
 
 
@@ -55,14 +60,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code.
     """
     show_all_characters()
+    words = sys.argv[1:] if argv is None else list(argv)
     try:
-        args = parser().parse_args(argv)
+        args = parser(words).parse_args(words)
+    except UsageError as error:
+        return failed(error, USAGE)
+    name = f"clstm {args.command}"
+    try:
         args.run(args)
         sys.stdout.flush()
     except UsageError as error:
-        return failed(error, USAGE)
+        return failed(f"{name}: {error} (see {name} --help)", USAGE)
     except CommandError as error:
-        return failed(f"clstm {error}", DATA)
+        return failed(f"{name}: {error}", DATA)
     except KeyboardInterrupt:
         return failed("clstm: interrupted", INTERRUPTED)
     except BrokenPipeError:

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 import clstm
 from clstm import forecasting
 from clstm.__main__ import main
-from clstm.commands import forecast as command
-from clstm.commands import report
+from clstm.commands import COMMANDS, files, forecast_report
 from clstm.commands.dates import read_dates
 from clstm.commands.tables import TableError, read_series
+from clstm.commands.text import formatter
 from clstm.forecasting import Forecaster
 
 FOLDER = Path(clstm.__file__).parent
@@ -352,7 +352,7 @@ TIE = "The LSTM is no better than the preparation alone."
     ids=str,
 )
 def test_the_verdict_is_honest(rmses, sentence):
-    assert report.verdict(rmses) == sentence
+    assert forecast_report.verdict(rmses) == sentence
 
 
 def test_a_loss_is_printed(quick, capsys):
@@ -380,7 +380,7 @@ def test_a_loss_is_printed(quick, capsys):
     ids=str,
 )
 def test_numbers_show_what_matters(values, size, texts):
-    assert list(map(report.formatter(np.array(values), size, 3), values)) == texts
+    assert list(map(formatter(np.array(values), size, 3), values)) == texts
 
 
 # Bad input
@@ -475,7 +475,7 @@ def test_files_that_may_not_be_written(capsys, monkeypatch):
     def refuse(dir):
         raise OSError(errno.EROFS, "Read-only file system", str(dir))
 
-    monkeypatch.setattr(command.tempfile, "TemporaryFile", refuse)
+    monkeypatch.setattr(files.tempfile, "TemporaryFile", refuse)
     assert main(["forecast", "--save", "new.safetensors"]) == 1
     assert "--save: cannot write 'new.safetensors': read-only file system" in capsys.readouterr().err
     assert os.listdir() == ["mine.png"]
@@ -489,7 +489,7 @@ def test_a_disk_that_fills_up_leaves_the_old_file(quick, capsys, monkeypatch):
     def full(source, target):
         raise OSError(errno.ENOSPC, "No space left on device", source, target)
 
-    monkeypatch.setattr(command.os, "replace", full)
+    monkeypatch.setattr(files.os, "replace", full)
     assert main(["forecast", "units.csv", "--horizon", "6", "--plot", "old.png"]) == 1
     assert "cannot write 'old.png': no space left on device" in capsys.readouterr().err
     assert Path("old.png").read_text() == "old"
@@ -529,6 +529,15 @@ def test_version_and_help():
         assert (told.returncode, told.stderr) == (0, "")
         assert max(map(len, told.stdout.splitlines())) <= 80
     assert "clstm forecast sales.csv --column units --horizon 12 --plot sales.png" in told.stdout
+
+
+def test_a_subcommand_is_imported_when_it_is_named():
+    code = "import sys; from clstm.__main__ import main; main(sys.argv[1:]); print(*sys.modules)"
+    for words in (["forecast", "absent.csv"], ["forecast", "--horizon", "0"], ["nothing"]):
+        told = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, cwd=FOLDER.parent)
+        modules = {name.removeprefix("clstm.commands.") for name in told.stdout.split()}
+        assert modules & COMMANDS.keys() == set(words) & COMMANDS.keys()
+        assert not modules & {"matplotlib", "sklearn", "pandas", "scipy.optimize"}
 
 
 def test_errors_of_the_program_have_exit_codes():

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import textwrap
 
 import numpy as np
+
+from .text import field, formatter, less, paragraph, percent
 
 POWERS = {0: "logarithm", 0.5: "square root", 1: "none"}
 ROWS = {
@@ -19,11 +20,6 @@ WORDS = {
     "seasonal_naive": "seasonal-naive",
     "last_value": "the last value repeated",
 }
-
-
-def field(name, text):
-    """A line of the description of the series, or several."""
-    return textwrap.fill(text, 78, initial_indent=f"  {name:<13}", subsequent_indent=" " * 15)
 
 
 def series_lines(name, series):
@@ -85,11 +81,6 @@ def backtest_lines(test, level):
     return [*lines, "", *paragraph(words), *paragraph(inside)]
 
 
-def paragraph(text):
-    """Text with an indent, in lines."""
-    return textwrap.wrap(text, 76, initial_indent="  ", subsequent_indent="  ")
-
-
 def verdict(rmses):
     """A sentence that says who wins; the LSTM only if it has the smallest error."""
     others = {name: rmse for name, rmse in rmses.items() if name != "lstm"}
@@ -106,17 +97,6 @@ def verdict(rmses):
     return text + ("." if next_best == naive else f", and {less(lstm, naive)} that of the naive forecast.")
 
 
-def less(small, large):
-    """How much less one number is than another."""
-    share = 1 - small / large
-    return f"{percent(share)} below" if share >= 0.01 else "less than 1 % below"
-
-
-def percent(share):
-    """A share as text."""
-    return f"{100 * share:.0f} %"
-
-
 def forecast_lines(labels, forecast, title):
     """The table of the forecast, a row for each label."""
     with np.errstate(invalid="ignore"):  # infinite, where a series grows beyond all numbers
@@ -127,13 +107,3 @@ def forecast_lines(labels, forecast, title):
     first = max(len(row[0]) for row in rows)
     width = max(11, *(len(text) + 2 for row in rows for text in row[1:]))
     return [f"  {row[0]:<{first}}" + "".join(f"{text:>{width}}" for text in row[1:]) for row in rows]
-
-
-def formatter(values, size, digits):
-    """How to write numbers so that one of this size shows so many digits; but the largest at most six."""
-    largest = np.abs(values).max()
-    if not (1e-4 <= largest < 1e9 and size >= 0):
-        return lambda value: f"{value:.5g}"
-    decimals = digits - 1 - math.floor(math.log10(max(size, 1e-9)))
-    decimals = max(0, min(decimals, 5 - math.floor(math.log10(largest))))
-    return lambda value: f"{value:.{decimals}f}"
