@@ -213,9 +213,11 @@ def docs(args):
 
 def bench(args):
     """Measures speed; --peers installs PyTorch, Keras, JAX and others to compare with. Other arguments go to the
-    benchmark: `dev.py bench --rows train`; `python3 -m bench --help` tells them. `dev.py bench tasks_1997` is
-    another one: the tasks of the LSTM paper of 1997, for which it installs data."""
-    prepare("bench", *(["peers"] if args.peers else []), *(["tasks-1997"] if args.rest[:1] == ["tasks_1997"] else []))
+    benchmark: `dev.py bench --rows train`; `python3 -m bench --help` tells them. `dev.py bench tasks` is another
+    one: what people do with LSTMs, on real data; and `dev.py bench tasks_1997`: the tasks of the LSTM paper of 1997.
+    Both install what they need."""
+    needs = {"tasks": ["tasks"], "tasks_1997": ["tasks-1997"]}.get(args.rest[0] if args.rest else None, [])
+    prepare("bench", *(["peers"] if args.peers else []), *needs)
     run(python_of(VENV), "-m", "bench", *args.rest)
 
 

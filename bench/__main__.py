@@ -18,7 +18,13 @@ from .rows import all_rows, hurried, select
 OUT = "build/bench/results.json"
 VARIANTS_OUT = "build/bench/variants.json"
 # Commands with arguments of their own, and their modules
-OTHERS = {"tasks_1997": ".trials.command", "losses": ".losses", "characters": ".characters", "overhead": ".overhead"}
+OTHERS = {
+    "tasks": ".tasks",
+    "tasks_1997": ".trials.command",
+    "losses": ".losses",
+    "characters": ".characters",
+    "overhead": ".overhead",
+}
 EXAMPLES = """examples:
   python -m bench                                        everything; takes the better part of an hour
   python -m bench --rows train:small,step:* --threads 1  some rows
@@ -30,6 +36,7 @@ EXAMPLES = """examples:
   python -m bench targets results.json                   compares with what the project promises itself
   python -m bench plot results.json --plots docs/_drawings
   python -m bench losses --help                          another command: losses against those of other packages
+  python -m bench tasks --help                           another command: what people do with LSTMs, on real data
   python -m bench tasks_1997 --help                      another command: does an LSTM learn what it should?
   python -m bench characters --text tinyshakespeare.txt  another command: a whole training, beside PyTorch
   python -m bench overhead                               another command: what the trainer's own Python costs
