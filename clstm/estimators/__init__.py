@@ -4,5 +4,7 @@ scikit-learn is not needed to use them. Where it is installed, its tools take th
 """
 
 from .base import Estimator, NotFittedError, load
+from .classifier import LSTMClassifier
+from .regressor import LSTMRegressor
 
-__all__ = ["Estimator", "NotFittedError", "load"]
+__all__ = ["Estimator", "LSTMClassifier", "LSTMRegressor", "NotFittedError", "load"]

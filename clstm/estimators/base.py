@@ -118,9 +118,9 @@ class Estimator:
     def _check_fitted(self) -> None:
         """Raises NotFittedError, scikit-learn's own where it is loaded."""
         if not self.__sklearn_is_fitted__():
-            loaded = sys.modules.get("sklearn.exceptions")
-            error = NotFittedError if loaded is None else loaded.NotFittedError
-            raise error(f"this {type(self).__name__} has learnt nothing yet: call fit first")
+            raise sklearn_or("NotFittedError", NotFittedError)(
+                f"this {type(self).__name__} has learnt nothing yet: call fit first"
+            )
 
     # Files
 
@@ -199,6 +199,11 @@ def _restored(entry):
 def same(value: Any, other: Any) -> bool:
     """Whether a parameter has its default, where arrays are different from everything else."""
     return value is other or (type(value) is type(other) and not isinstance(value, np.ndarray) and value == other)
+
+
+def sklearn_or(name: str, own: type) -> type:
+    """The exception or warning of this name of scikit-learn, where it is loaded, otherwise our own."""
+    return getattr(sys.modules.get("sklearn.exceptions"), name, own)
 
 
 def generator_of(random_state: Any) -> np.random.Generator:
