@@ -5,6 +5,14 @@ scikit-learn is not needed to use them. Where it is installed, its tools take th
 
 from .base import Estimator, NotFittedError, load
 from .classifier import LSTMClassifier
+from .forecaster import LSTMForecaster
 from .regressor import LSTMRegressor
 
-__all__ = ["Estimator", "LSTMClassifier", "LSTMRegressor", "NotFittedError", "load"]
+__all__ = [
+    "Estimator",
+    "LSTMClassifier",
+    "LSTMForecaster",
+    "LSTMRegressor",
+    "NotFittedError",
+    "load",
+]
