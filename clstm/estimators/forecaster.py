@@ -12,7 +12,16 @@ from ..forecasting.results import Band
 from .base import Estimator, generator_of
 from .channels import Channels, plans_of
 from .fitting import Recipe, children, trainer_of
-from .forecaster_parts import check_rows, check_windows, preparation_of, quantiles_of, scale_of, shape_of, skill
+from .forecaster_parts import (
+    check_domain,
+    check_rows,
+    check_windows,
+    preparation_of,
+    quantiles_of,
+    scale_of,
+    shape_of,
+    skill,
+)
 from .observations import IMPUTE, check_columns, check_follows, exogenous, observed
 from .steps_ahead import Model, Shape, bands, examples, learnt
 
@@ -162,7 +171,7 @@ class LSTMForecaster(Estimator):
         Parameters
         ----------
         series : array_like, (n,) or (n, C)
-            At least 24 rows and two horizons, and more for a large window.
+            At least 14 rows and two horizons, and more for a large window.
         exog : array_like, (n, E), optional
             What is known in advance of each of these steps.
         times : array_like of datetime64, (n,), optional
@@ -184,8 +193,8 @@ class LSTMForecaster(Estimator):
         quantiles = None if self.quantiles is None else quantiles_of(self.quantiles)
         given = observed(series, exog, times, impute)
         values = given.values
-        check_columns(values)
         check_rows(values, shape, season, log)
+        check_columns(values)
         plans = plans_of(values, shape.horizon, season, log, difference, shape.window)
         shape = shape._replace(window=plans[0].window, quantiles=quantiles if quantiles and shape.at_once else ())
         held_out = quantiles is not None and not shape.at_once
@@ -280,6 +289,7 @@ class LSTMForecaster(Estimator):
             raise _arrays.wrong(ValueError, "series", expected, f"shape {got}")
         if inputs != self.n_exog_in_:
             raise _arrays.wrong(ValueError, "exog", f"{self.n_exog_in_} columns as in fit", inputs)
+        check_domain(given.values, self.preparation_)
         return given
 
     def _scaled(self, exog):

@@ -6,11 +6,11 @@ import numpy as np
 
 from .. import _arrays
 from ..forecasting.forecaster import HELD_OUT, LEAST_WINDOWS, season_of
-from ..forecasting.results import least_values
 from .channels import latest_known
 from .steps_ahead import Shape
 
 STRATEGIES = ("recursive", "direct")
+LEAST_ROWS = LEAST_WINDOWS + 5  # a window of 4 steps, and one ahead
 
 
 # Parameters
@@ -55,14 +55,30 @@ def scale_of(exog):
 
 def check_rows(values, shape, season, log):
     """Raises if there are too few rows for horizon and season, or values at or below 0 for logarithms."""
-    rows, least = len(values), least_values(shape.horizon)
+    rows, least = len(values), max(LEAST_ROWS, 2 * shape.horizon)
     if rows < least:
-        raise _arrays.wrong(ValueError, "series", f"at least {least} rows for horizon={shape.horizon}", rows)
+        got = f"{rows} sample{'s' * (rows > 1)}"
+        raise _arrays.wrong(ValueError, "series", f"at least {least} rows for horizon={shape.horizon}", got)
     if season is not None and season > rows / 2:
         raise _arrays.wrong(ValueError, "season", f"at most {rows // 2}, half of the {rows} rows", season)
     if log and np.nanmin(values) <= 0:
         place = [int(axis) for axis in np.argwhere(values <= 0)[0]]
         raise _arrays.wrong(ValueError, "series", "values above 0 for log=True", f"{values[tuple(place)]} at {place}")
+
+
+def check_domain(values, preparation):
+    """Raises for later values of which the transform that `fit` has chosen can make nothing."""
+    for column, (part, channel) in enumerate(zip(preparation.parts, values.T, strict=True)):
+        power = part.plan.power
+        bad = channel <= 0 if power == 0 else channel < 0 if power == 0.5 else np.zeros(len(channel), bool)
+        if bad.any():
+            place = int(np.argmax(bad))
+            expected = (
+                "values above 0, as all of fit were: it takes logarithms"
+                if power == 0
+                else ("values of at least 0, as all of fit were: it takes roots")
+            )
+            raise _arrays.wrong(ValueError, "series", expected, f"{channel[place]} at [{place}, {column}]")
 
 
 def check_windows(rows, shape, held_out):

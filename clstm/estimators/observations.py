@@ -41,8 +41,6 @@ def observed(series: Any, exog: Any, times: Any, impute: str | None) -> Observat
         The message names the argument and the place.
     """
     flat, values = table("series", series)
-    if not len(values):
-        raise _arrays.wrong(ValueError, "series", "at least one row", "none")
     check_gaps("series", values, impute)
     stamps = timestamps(index_of(series) if times is None else times, len(values))
     if exog is None:
@@ -66,13 +64,20 @@ def exogenous(exog: Any, rows: int) -> np.ndarray:
 def table(name: str, value: Any) -> tuple[bool, np.ndarray]:
     """Whether there is no axis of channels, and the values (n, C)."""
     array = _arrays.real(name, plain(name, value), np.dtype(np.float64))
-    if array.ndim not in (1, 2) or array.shape[1:] == (0,):
+    if array.ndim not in (1, 2):
         raise _arrays.wrong(ValueError, name, "shape (n,) or (n, C)", f"shape {array.shape}")
+    if array.shape[1:] == (0,):
+        got = f"0 feature(s) (shape={array.shape}) while a minimum of 1 is required."  # scikit-learn's words
+        raise _arrays.wrong(ValueError, name, "at least one column", got)
+    if not len(array):
+        raise _arrays.wrong(ValueError, name, "at least one row", "none")
     return array.ndim == 1, array.reshape(len(array), -1)
 
 
 def plain(name: str, value: Any) -> Any:
     """The array of a pandas Series or DataFrame, whose missing values become NaN; anything else as it is."""
+    if hasattr(value, "toarray"):
+        raise _arrays.wrong(TypeError, name, "a dense array", f"a sparse one ({_arrays.kind(value)})")
     if not (hasattr(value, "to_numpy") and hasattr(value, "index")):
         return value
     columns = value.dtypes.items() if hasattr(value, "columns") else [(value.name, value.dtype)]
@@ -88,7 +93,8 @@ def check_gaps(name: str, values: np.ndarray, impute: str | None) -> None:
     if bad.any():
         place = tuple(int(axis) for axis in np.argwhere(bad)[0])
         expected = "finite values" if np.isinf(values[place]) else POLICY
-        raise _arrays.wrong(ValueError, name, expected, f"{values[place]} at {list(place)}")
+        got = "NaN" if np.isnan(values[place]) else values[place]
+        raise _arrays.wrong(ValueError, name, expected, f"{got} at {list(place)}")
 
 
 def check_columns(values: np.ndarray) -> None:
@@ -114,7 +120,7 @@ def index_of(value: Any) -> Any:
     dtype = getattr(index, "dtype", None)
     if getattr(dtype, "kind", None) != "M":
         return None
-    return index.values  # of a zone: in UTC
+    return (index if getattr(index, "tz", None) is None else index.tz_convert(None)).to_numpy()
 
 
 def timestamps(times: Any, rows: int) -> np.ndarray | None:
