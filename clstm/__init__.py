@@ -37,7 +37,7 @@ from .training.trainer import Trainer
 
 __version__ = "0.1.0"
 
-LAZY = ("estimators",)  # rooms that not every program needs: imported when they are first named
+LAZY = ("estimators", "text")  # rooms that not every program needs: imported when they are first named
 
 
 def __getattr__(name: str) -> object:
