@@ -136,7 +136,8 @@ class _Parts(Network):
         rng = _arrays.generator(rng)
         for part in self.layers:
             for layer in part.layers if isinstance(part, Network) else (part,):
-                layer.reset_parameters(rng)
+                if layer.flat_parameters.size:
+                    layer.reset_parameters(rng)
 
     def part(self, name: str) -> Any:
         """The part with this name, see the notes; None if this network has none.

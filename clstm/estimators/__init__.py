@@ -7,12 +7,14 @@ from .base import Estimator, NotFittedError, load
 from .classifier import LSTMClassifier
 from .forecaster import LSTMForecaster
 from .regressor import LSTMRegressor
+from .tagger import LSTMTagger
 
 __all__ = [
     "Estimator",
     "LSTMClassifier",
     "LSTMForecaster",
     "LSTMRegressor",
+    "LSTMTagger",
     "NotFittedError",
     "load",
 ]

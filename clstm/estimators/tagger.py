@@ -1,0 +1,521 @@
+"""A tag for each word of a sentence: names, parts of speech."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import _arrays
+from ..crf import CRF
+from ..dense import Dense
+from ..dropout import Dropout
+from ..ensemble import Ensemble, mean_of
+from ..layer import LATER
+from ..losses import CRFLoss
+from ..lstm import LSTM
+from ..network import Network
+from ..schedules import Cosine
+from ..text import Vocabulary
+from ..word_encoder import KINDS, WordEncoder
+from .base import Estimator, generator_of
+from .fitting import Recipe, held_out, trained
+from .state import registered
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import ArrayLike
+
+registered(Vocabulary)
+
+MAX_CHARACTERS = 20  # of longer words the first and the last ten are read
+BATCH = 64  # sentences that are tagged at a time
+PADDING = 0.2  # the largest share of it in a batch of training
+UNKNOWN, NONE = "<unk>", "<pad>"
+SHAPES = [  # what a word looks like: the first that fits
+    re.compile(pattern)
+    for pattern in (
+        r"https?:|www\.",
+        r"@\w",
+        r"#\w",
+        r"[\d.,:/-]*\d[\d.,:/-]*$",  # numbers, dates, times
+        r".*\d",
+        r"[^\w]+$",  # signs
+        r"[^a-zA-Z]*[a-z][^A-Z]*$",  # small letters alone
+        r"[A-Z][^A-Z]*$",  # one capital in front
+        r"[^a-z]*$",  # capitals alone
+    )
+]
+
+
+class LSTMTagger(Estimator):
+    """Gives each word of a sentence a tag: a bidirectional LSTM over words and their characters, and a CRF.
+
+    The vector of a word is its own, what an LSTM or a convolution makes of its characters, and one for its shape (small
+    letters, a capital in front, a number, ...), see `clstm.word_encoder.WordEncoder`. An LSTM reads these vectors in
+    both directions, and a conditional random field chooses the whole path of tags (Lample et al. 2016; Ma and Hovy
+    2016).
+
+    Parameters
+    ----------
+    crf : bool
+        Whether the tags are chosen together. False: each by itself, which is faster and as good where a tag says little
+        about the next one.
+    word_dim : int
+        Size of the vectors of words, where none are given.
+    min_count : int
+        Words that training has more seldom are unknown, but for their characters and shape.
+    characters : str
+        What reads them: "lstm" or "conv".
+    character_dim, character_size : int
+        Size of the vectors of characters, and of what is made of them.
+    word_dropout : float
+        How often, in training, a word that occurs once is taken for unknown.
+    hidden_size, num_layers : int
+        Of the LSTM over the words.
+    bidirectional : bool
+    dropout : float
+        Of the vectors of words, and of what the layers of the LSTM give.
+    epochs, batch_size : int
+    learning_rate : float
+        Of the first epoch; it falls along a cosine.
+    weight_decay : float
+        Of AdamW.
+    clip_norm : float or None
+    validation_fraction : float
+        Of the sentences, for early stopping.
+    patience : int, optional
+        After so many epochs in which the loss of the validation part gets no better, training ends, and the best
+        weights stay. None: all sentences train, all epochs long.
+    networks : int
+        How many are trained. With several the means of their scores count.
+    random_state : int, numpy.random.Generator, numpy.random.RandomState or None
+    progress : bool
+
+    Attributes
+    ----------
+    classes_ : ndarray of str, (C,)
+        The tags, sorted.
+    words_, characters_ : Vocabulary
+        Words are in small letters, with 0 for each digit.
+    net_ : Network or Ensemble
+    history_ : list of dict
+        For each network, what `Trainer.fit` gives.
+
+    Notes
+    -----
+    If all tags are O, B-x and I-x, and no I-x of the training data follows anything but B-x and I-x, the CRF never lets
+    it.
+
+    Examples
+    --------
+    >>> from clstm.estimators import LSTMTagger
+    >>> sentences = [["the", "cat", "sleeps"], ["a", "dog", "barks"], ["the", "dog", "sleeps"]]
+    >>> tags = [["DET", "NOUN", "VERB"]] * 3
+    >>> tagger = LSTMTagger(hidden_size=8, epochs=20, random_state=0).fit(sentences, tags)
+    >>> tagger.predict([["a", "cat", "barks"]])
+    [['DET', 'NOUN', 'VERB']]
+    """
+
+    def __init__(
+        self,
+        crf: bool = True,
+        word_dim: int = 100,
+        min_count: int = 1,
+        characters: str = "lstm",
+        character_dim: int = 25,
+        character_size: int = 50,
+        word_dropout: float = 0.5,
+        hidden_size: int = 128,
+        num_layers: int = 1,
+        bidirectional: bool = True,
+        dropout: float = 0.5,
+        epochs: int = 10,
+        batch_size: int = 16,
+        learning_rate: float = 3e-3,
+        weight_decay: float = 1e-2,
+        clip_norm: float | None = 1.0,
+        validation_fraction: float = 0.1,
+        patience: int | None = None,
+        networks: int = 1,
+        random_state: Any = None,
+        progress: bool = False,
+    ) -> None:
+        self.crf = crf
+        self.word_dim = word_dim
+        self.min_count = min_count
+        self.characters = characters
+        self.character_dim = character_dim
+        self.character_size = character_size
+        self.word_dropout = word_dropout
+        self.hidden_size = hidden_size
+        self.num_layers = num_layers
+        self.bidirectional = bidirectional
+        self.dropout = dropout
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.clip_norm = clip_norm
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.networks = networks
+        self.random_state = random_state
+        self.progress = progress
+
+    # Learning
+
+    def fit(
+        self,
+        sentences: list[list[str]],
+        tags: list[list[str]],
+        sample_weight: ArrayLike | None = None,
+        *,
+        vectors: Mapping[str, ArrayLike] | None = None,
+    ) -> LSTMTagger:
+        """Learns from sentences whose tags are known.
+
+        Parameters
+        ----------
+        sentences : list of list of str
+            Tokens, as `clstm.text.words` makes them, or any other tokeniser.
+        tags : list of list of str
+            One for each token.
+        sample_weight : array_like, (N,), optional
+            How much each sentence counts.
+        vectors : mapping from str to array_like, (D,), optional
+            Vectors of words that are known already, such as those of GloVe, to start with; D takes the place of
+            `word_dim`. All their words are known from then on, those without a vector start at random. Words in small
+            letters, with 0 for each digit, are looked up if the word itself is not there.
+
+        Returns
+        -------
+        LSTMTagger
+            Itself.
+
+        Raises
+        ------
+        TypeError, ValueError
+            A parameter or argument does not fit; the message has the place.
+        """
+        recipe, config = Recipe.of(self), self._checked_config()
+        sentences = checked_sentences("sentences", sentences)
+        tags = checked_tags(tags, sentences)
+        weight = checked_weight(sample_weight, len(sentences))
+        known = None if vectors is None else checked_vectors(vectors)
+        if recipe.patience is not None and len(sentences) < 2:
+            raise _arrays.wrong(ValueError, "sentences", "at least 2, to train on some and validate on others", 1)
+        rng = generator_of(self.random_state)
+        classes = np.array(sorted({tag for row in tags for tag in row}))
+        words, first_rare = vocabulary_of(sentences, config["min_count"], known or {})
+        characters = Vocabulary.count(
+            (sign for row in sentences for word in row for sign in word), special=(NONE, UNKNOWN), unknown=UNKNOWN
+        )
+        x = encoded(sentences, words, characters)
+        number = {tag: k for k, tag in enumerate(classes.tolist())}
+        y = [np.array([number[tag] for tag in row]) for row in tags]
+        config |= {"classes": classes.tolist(), "forbidden": forbidden_of(number, y), "first_rare": first_rare}
+        config |= {"num_words": len(words), "num_characters": len(characters)}
+        start = None if known is None else start_of(words, known)
+        rows, validation = self._split(len(x), recipe, rng)
+
+        def fit(trainer, arguments):
+            some = None if validation is None else [[part[n] for n in validation] for part in (x, y)]
+            if some is not None and weight is not None:
+                some += [None, weight[validation]]
+            trainer.fit(
+                *([part[n] for n in rows] for part in (x, y)),
+                sample_weight=None if weight is None else weight[rows],
+                validation=some,
+                max_padding=PADDING,
+                **arguments,
+            )
+
+        loss = CRFLoss(reduction="token_mean") if config["crf"] else "cross_entropy"
+        schedule = Cosine(recipe.epochs, per="epoch") if recipe.epochs > 1 else None
+        self.net_, self.history_ = trained(
+            lambda child: network_of(config, start, child), fit, recipe, rng, loss=loss, schedule=schedule
+        )
+        self.classes_, self.words_, self.characters_ = classes, words, characters
+        return self
+
+    def _checked_config(self):
+        """The parameters of the network, checked."""
+        sizes = ("word_dim", "min_count", "character_dim", "character_size", "hidden_size", "num_layers")
+        config = {name: _arrays.size(name, getattr(self, name)) for name in sizes}
+        config |= {name: _arrays.flag(name, getattr(self, name)) for name in ("crf", "bidirectional")}
+        config |= {name: _arrays.rate(name, getattr(self, name)) for name in ("word_dropout", "dropout")}
+        config["characters"] = _arrays.choice("characters", self.characters, KINDS)
+        if config["characters"] == "lstm" and config["character_size"] % 2:
+            expected = 'an even number for characters="lstm", half of it for each direction'
+            raise _arrays.wrong(ValueError, "character_size", expected, config["character_size"])
+        return config
+
+    @staticmethod
+    def _split(count, recipe, rng):
+        """The sentences that train, and those that validate."""
+        if recipe.patience is None:
+            return range(count), None
+        return held_out(count, recipe.validation_fraction, rng)
+
+    # Tagging
+
+    def _scores(self, sentences):
+        """For each sentence the scores (T_n, C) of the tags of its words."""
+        self._check_fitted()
+        x = encoded(checked_sentences("sentences", sentences), self.words_, self.characters_)
+        order = np.argsort([len(part) for part in x], kind="stable")
+        found: list[Any] = [None] * len(x)
+        for start in range(0, len(x), BATCH):
+            chosen = order[start : start + BATCH]
+            for n, scores in zip(chosen, self.net_([x[n] for n in chosen]), strict=True):
+                found[n] = scores
+        return found
+
+    def _crf(self):
+        """The CRF of the network, with the mean scores of those of several; None if there is none."""
+        nets = self.net_.layers if isinstance(self.net_, Ensemble) else [self.net_]
+        last = [net.layers[-1] for net in nets]
+        if not isinstance(last[0], CRF) or len(last) == 1:
+            return last[0] if isinstance(last[0], CRF) else None
+        found = CRF(**last[0].config(), rng=LATER)
+        found.flat_parameters = mean_of([layer.flat_parameters for layer in last])
+        return found
+
+    def predict(self, sentences: list[list[str]]) -> list[list[str]]:
+        """The tags of sentences: the most probable path, or without CRF the most probable tag of each word.
+
+        Parameters
+        ----------
+        sentences : list of list of str
+
+        Returns
+        -------
+        list of list of str
+
+        Raises
+        ------
+        TypeError, ValueError
+            Something else, or a sentence without tokens.
+        """
+        scores = self._scores(sentences)
+        crf = self._crf()
+        paths = [part.argmax(axis=1) for part in scores] if crf is None else crf.decode(scores)
+        return [self.classes_[path].tolist() for path in paths]
+
+    def predict_marginals(self, sentences: list[list[str]]) -> list[np.ndarray]:
+        """How probable each tag is for each word, over all paths.
+
+        Parameters
+        ----------
+        sentences : list of list of str
+
+        Returns
+        -------
+        list of ndarray, (T_n, C)
+            In the order of `classes_`; the sum over the tags is 1.
+        """
+        scores = self._scores(sentences)
+        crf = self._crf()
+        return list(map(softmax, scores)) if crf is None else crf.marginals(scores)
+
+    def score(self, sentences: list[list[str]], tags: list[list[str]], sample_weight: ArrayLike | None = None) -> float:
+        """The share of words whose tag is right.
+
+        Parameters
+        ----------
+        sentences, tags : list of list of str
+        sample_weight : array_like, (N,), optional
+            How much each word of a sentence counts.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        TypeError, ValueError
+            Something does not fit, or there is a tag that training did not have.
+        """
+        self._check_fitted()
+        sentences = checked_sentences("sentences", sentences)
+        tags = checked_tags(tags, sentences, set(self.classes_.tolist()))
+        weight = checked_weight(sample_weight, len(tags))
+        found = self.predict(sentences)
+        right = [sum(map(str.__eq__, own, row)) for own, row in zip(found, tags, strict=True)]
+        return float(np.average(np.divide(right, list(map(len, tags))), weights=weighted(weight, tags)))
+
+
+def weighted(weight, tags):
+    """How much each sentence counts where each of its words does."""
+    lengths = np.array(list(map(len, tags)), float)
+    return lengths if weight is None else lengths * weight
+
+
+def softmax(scores):
+    """Probabilities of the last axis."""
+    found = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    return found / found.sum(axis=-1, keepdims=True)
+
+
+# The network
+
+
+def network_of(config, start, rng):
+    """The network, with given vectors of words if there are some."""
+    dropout, count = config["dropout"], len(config["classes"])
+    own = ("num_words", "num_characters", "character_dim", "character_size", "characters", "word_dropout", "first_rare")
+    options = {name: config[name] for name in own}
+    dim = config["word_dim"] if start is None else start.shape[1]
+    encoder = WordEncoder(dim=dim, max_characters=MAX_CHARACTERS, categories=[len(SHAPES) + 1], **options, rng=rng)
+    if start is not None:
+        given = ~np.isnan(start)
+        encoder.part("words").parameters()["weight"][given] = start[given]
+    sizes = {"num_layers": config["num_layers"], "bidirectional": config["bidirectional"], "dropout": dropout}
+    if config["num_layers"] == 1:
+        del sizes["dropout"]  # it is between layers
+    lstm = LSTM(encoder.output_size, config["hidden_size"], **sizes, rng=rng)
+    layers = [encoder, Dropout(dropout), lstm, Dropout(dropout), Dense(lstm.output_size, count, rng=rng)]
+    return Network([*layers, CRF(count, forbidden=config["forbidden"], rng=rng)] if config["crf"] else layers)
+
+
+def forbidden_of(number, paths):
+    """Of tags in the form BIO, what never follows each other; None if the data do that, or have another form."""
+    if not all(tag == "O" or tag[:2] in ("B-", "I-") for tag in number):
+        return None
+    rules = {
+        (k, j)
+        for after, j in number.items()
+        if after[:2] == "I-"
+        for before, k in [("start", "start"), *number.items()]
+        if before[:2] not in ("B-", "I-") or before[2:] != after[2:]
+    }
+    pairs = {pair for path in paths for pair in zip(["start", *path[:-1].tolist()], path.tolist(), strict=True)}
+    return None if rules & pairs or not rules else sorted(rules, key=str)
+
+
+# Words as numbers
+
+
+def normal(word):
+    """A word as vocabularies know it: in small letters, with 0 for each digit."""
+    return re.sub(r"\d", "0", word.lower())
+
+
+def shape_of(word):
+    """The number of the first of SHAPES that a word has; the number of them, if it has none."""
+    return next((k for k, shape in enumerate(SHAPES) if shape.match(word)), len(SHAPES))
+
+
+def vocabulary_of(sentences, min_count, known):
+    """The words of the training data, by frequency, then those of known vectors; and the number of the first word that
+    occurs once, or not at all."""
+    words = [word if word in known else normal(word) for row in sentences for word in row]
+    counts: dict[str, int] = {}
+    for word in words:
+        counts[word] = counts.get(word, 0) + 1
+    frequent = sorted((w for w in counts if counts[w] >= min_count), key=lambda word: (-counts[word], word))
+    first_rare = 1 + sum(counts[word] > 1 for word in frequent)
+    others = sorted(word for word in known if word not in counts or counts[word] < min_count)
+    symbols = [word for word in (*frequent, *others) if word != UNKNOWN]
+    return Vocabulary([UNKNOWN, *symbols], unknown=UNKNOWN), first_rare
+
+
+def start_of(words, known):
+    """The vectors (W, D) of words, NaN where there is none."""
+    size = len(next(iter(known.values())))
+    return np.array([known.get(word, np.full(size, np.nan)) for word in words])
+
+
+def encoded(sentences, words, characters):
+    """What a `WordEncoder` takes: for each sentence (T_n, 2 + MAX_CHARACTERS) numbers."""
+    number: dict[str, int] = {}
+    rows = [[number.setdefault(word, len(number)) for word in row] for row in sentences]
+    table = np.zeros((len(number), 2 + MAX_CHARACTERS), np.int32)
+    table[:, 0] = words.encode([word if word in words else normal(word) for word in number])
+    half = MAX_CHARACTERS // 2
+    for line, word in zip(table, number, strict=True):
+        spelt = word if len(word) <= MAX_CHARACTERS else word[:half] + word[-half:]
+        line[1] = shape_of(word)
+        line[2 : 2 + len(spelt)] = characters.encode(spelt)
+    return [table[row] for row in rows]
+
+
+# Arguments
+
+
+def checked_sentences(name, sentences):
+    """A list of lists of tokens, none of them empty."""
+    rows = checked_rows(name, sentences, "tokens (clstm.text.words makes one of a text)")
+    for n, row in enumerate(rows):
+        if not row:
+            raise _arrays.wrong(ValueError, f"{name}[{n}]", "at least one token", "none")
+        for t, token in enumerate(row):
+            if not isinstance(token, str):
+                raise _arrays.wrong(TypeError, f"{name}[{n}][{t}]", "a str", f"{token!r} ({_arrays.kind(token)})")
+            if not token:
+                raise _arrays.wrong(ValueError, f"{name}[{n}][{t}]", "a token", "an empty str")
+    return rows
+
+
+def checked_tags(tags, sentences, known=None):
+    """A list of lists of tags that fit the sentences, and are known."""
+    rows = checked_rows("tags", tags, "tags, one for each token")
+    if len(rows) != len(sentences):
+        raise _arrays.wrong(ValueError, "tags", f"{len(sentences)} lists, one for each sentence", len(rows))
+    for n, (row, sentence) in enumerate(zip(rows, sentences, strict=True)):
+        if len(row) != len(sentence):
+            raise _arrays.wrong(ValueError, f"tags[{n}]", f"{len(sentence)} tags, one for each token", len(row))
+        for t, tag in enumerate(row):
+            if not isinstance(tag, str):
+                raise _arrays.wrong(TypeError, f"tags[{n}][{t}]", "a str", f"{tag!r} ({_arrays.kind(tag)})")
+            if known is not None and tag not in known:
+                expected = f"a tag of the training data: {_arrays.some(sorted(known))}"
+                raise _arrays.wrong(ValueError, f"tags[{n}][{t}]", expected, repr(tag))
+    return rows
+
+
+def checked_rows(name, rows, what):
+    """A list of lists."""
+    if isinstance(rows, (str, bytes, dict)) or not hasattr(rows, "__iter__"):
+        raise _arrays.wrong(TypeError, name, f"a list of lists of {what}", _arrays.kind(rows))
+    found = []
+    for n, row in enumerate(rows):
+        if isinstance(row, (str, bytes, dict)) or not hasattr(row, "__iter__"):
+            raise _arrays.wrong(TypeError, f"{name}[{n}]", f"a list of {what}", _arrays.kind(row))
+        found.append(list(row))
+    if not found:
+        raise _arrays.wrong(ValueError, name, "at least one sentence", "none")
+    return found
+
+
+def checked_weight(weight, count):
+    """A weight for each sentence, or None."""
+    if weight is None:
+        return None
+    weight = _arrays.of_shape("sample_weight", weight, np.dtype(np.float64), (count,))
+    _arrays.finite("sample_weight", weight)
+    if (weight < 0).any() or not weight.any():
+        raise _arrays.wrong(ValueError, "sample_weight", "numbers of at least 0, not all of them 0", "others")
+    return weight
+
+
+def checked_vectors(vectors):
+    """A dict of vectors of one size."""
+    if not hasattr(vectors, "keys") or not hasattr(vectors, "__getitem__"):
+        raise _arrays.wrong(TypeError, "vectors", "a mapping from words to their vectors", _arrays.kind(vectors))
+    found: dict[str, np.ndarray] = {}
+    for word in vectors.keys():
+        if not isinstance(word, str):
+            raise _arrays.wrong(TypeError, "vectors", "words as str", f"{word!r} ({_arrays.kind(word)})")
+        name = f"vectors[{word!r}]"
+        found[word] = vector = _arrays.real(name, vectors[word], np.dtype(np.float32))
+        size = next(iter(found.values())).size
+        if vector.shape != (size,) or not size:
+            raise _arrays.wrong(ValueError, name, f"shape ({max(1, size)},)", f"shape {vector.shape}")
+        _arrays.finite(name, vector)
+    if not found:
+        raise _arrays.wrong(ValueError, "vectors", "at least one word", "none")
+    return found
