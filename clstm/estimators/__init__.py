@@ -6,15 +6,18 @@ scikit-learn is not needed to use them. Where it is installed, its tools take th
 from .base import Estimator, NotFittedError, load
 from .classifier import LSTMClassifier
 from .forecaster import LSTMForecaster
+from .language_model import CharLM, WordLM
 from .regressor import LSTMRegressor
 from .tagger import LSTMTagger
 
 __all__ = [
+    "CharLM",
     "Estimator",
     "LSTMClassifier",
     "LSTMForecaster",
     "LSTMRegressor",
     "LSTMTagger",
     "NotFittedError",
+    "WordLM",
     "load",
 ]
