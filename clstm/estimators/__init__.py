@@ -9,6 +9,7 @@ from .forecaster import LSTMForecaster
 from .language_model import CharLM, WordLM
 from .regressor import LSTMRegressor
 from .tagger import LSTMTagger
+from .text_classifier import LSTMTextClassifier
 
 __all__ = [
     "CharLM",
@@ -17,6 +18,7 @@ __all__ = [
     "LSTMForecaster",
     "LSTMRegressor",
     "LSTMTagger",
+    "LSTMTextClassifier",
     "NotFittedError",
     "WordLM",
     "load",

@@ -119,9 +119,7 @@ class _LanguageModel(Estimator):
         tokens = self._tokenised(X)
         fitted = self.__sklearn_is_fitted__()
         vocabulary = self.vocabulary_ if fitted else self._counted(tokens)
-        x, y = side_by_side(
-            rows_of(self._numbered(X, tokens, vocabulary), recipe.batch_size, PIECES * self.bptt)
-        )
+        x, y = side_by_side(rows_of(self._numbered(X, tokens, vocabulary), recipe.batch_size, PIECES * self.bptt))
         rng = generator_of(self.random_state)
         net = self.net_ if fitted else self._network(len(vocabulary), rng)
         trainer = vars(self).get("_trainer") or trainer_of(net, "cross_entropy", recipe, rng)
@@ -214,9 +212,7 @@ class _LanguageModel(Estimator):
         self._check_fitted()
         length, rng = _arrays.size("length", length), generator_of(random_state)
         options = dict(
-            zip(
-                ("temperature", "top_k", "top_p"), sampling.checked_options(temperature, top_k, top_p), strict=True
-            )
+            zip(("temperature", "top_k", "top_p"), sampling.checked_options(temperature, top_k, top_p), strict=True)
         )
         if not isinstance(prompt, str):
             raise _arrays.wrong(TypeError, "prompt", "a str", _arrays.kind(prompt))
@@ -276,19 +272,19 @@ class _LanguageModel(Estimator):
 
     def _network(self, count, rng):
         """Embedding, LSTM, scores; dropout between all of them."""
-        H, rate = self.hidden_size, self.dropout
+        H, rate, layers = self.hidden_size, self.dropout, self.num_layers
 
         def drop():
             return [Dropout(rate)] if rate else []
 
-        layers = [
+        parts = [
             Embedding(count, self.embedding_size, rng=rng),
             *drop(),
-            LSTM(self.embedding_size, H, num_layers=self.num_layers, dropout=rate if self.num_layers > 1 else 0, rng=rng),
+            LSTM(self.embedding_size, H, num_layers=layers, dropout=rate if layers > 1 else 0, rng=rng),
             *drop(),
             Dense(H, count, rng=rng),
         ]
-        return Network(layers, tied={f"{len(layers) - 1}.weight": "0.weight"} if self.tied else None)
+        return Network(parts, tied={f"{len(parts) - 1}.weight": "0.weight"} if self.tied else None)
 
     # Texts as numbers
 
@@ -500,7 +496,7 @@ class WordLM(_LanguageModel):
     >>> model = WordLM(min_count=1, hidden_size=32, embedding_size=32, epochs=60, random_state=0).fit(text)
     >>> print(model.generate(14, "She sells", temperature=0))
     sea shells, by the sea shore.
-    She sells sea
+    She sells sea shells,
     """
 
     _noun = "word"
@@ -566,15 +562,17 @@ def split(sequences, fraction, rng):
     (sequence,) = sequences
     cut = len(sequence) - max(2, round(fraction * len(sequence)))
     if cut < 2:
-        raise _arrays.wrong(ValueError, "X", "at least 3 symbols, to train on some and validate on others", len(sequence))
+        raise _arrays.wrong(
+            ValueError, "X", "at least 3 symbols, to train on some and validate on others", len(sequence)
+        )
     return [sequence[:cut]], [sequence[cut - 1 :]]
 
 
 def rows_of(sequences, count=1, shortest=1, longest=None):
     """Pairs of what is read and what comes next, in about `count` rows together: long sequences are cut.
 
-    Where there are as many sequences, each is a row; a single one gives `count` rows of nearly equal length, unless they
-    were shorter than `shortest`. With `longest` they are cut to that length instead.
+    Where there are as many sequences, each is a row; a single one gives `count` rows of nearly equal length, unless
+    they were shorter than `shortest`. With `longest` they are cut to that length instead.
     """
     total = sum(len(sequence) - 1 for sequence in sequences)
     found = []
