@@ -8,6 +8,8 @@ from .classifier import LSTMClassifier
 from .forecaster import LSTMForecaster
 from .language_model import CharLM, WordLM
 from .regressor import LSTMRegressor
+from .seq2seq import Seq2Seq
+from .speech import SpeechRecognizer
 from .tagger import LSTMTagger
 from .text_classifier import LSTMTextClassifier
 
@@ -20,6 +22,8 @@ __all__ = [
     "LSTMTagger",
     "LSTMTextClassifier",
     "NotFittedError",
+    "Seq2Seq",
+    "SpeechRecognizer",
     "WordLM",
     "load",
 ]
