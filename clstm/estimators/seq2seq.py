@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -93,11 +94,14 @@ class Seq2Seq(Estimator):
     Dates in another form, character by character:
 
     >>> from clstm.estimators import Seq2Seq
-    >>> days = [(d, m) for d in range(1, 29) for m in range(1, 13)]
-    >>> sources = [f"{d}/{m}" for d, m in days]
-    >>> targets = [f"{m:02d}-{d:02d}" for d, m in days]
-    >>> model = Seq2Seq("characters", dim=16, hidden_size=32, dropout=0.0, epochs=20, learning_rate=0.02, random_state=0)
-    >>> model.fit(sources[::2], targets[::2]).score(sources[1::2], targets[1::2]) > 0.9
+    >>> import numpy as np
+    >>> days = [(day, month) for day in range(1, 29) for month in range(1, 13)]
+    >>> order = np.random.default_rng(0).permutation(len(days))
+    >>> sources = [f"{days[n][0]}/{days[n][1]}" for n in order]
+    >>> targets = [f"{days[n][1]:02d}-{days[n][0]:02d}" for n in order]
+    >>> options = {"batch_size": 16, "epochs": 20, "learning_rate": 0.01, "dropout": 0.0, "random_state": 0}
+    >>> model = Seq2Seq("characters", dim=16, hidden_size=32, **options)
+    >>> model.fit(sources[:250], targets[:250]).score(sources[250:], targets[250:]) > 0.9
     True
     >>> model.predict(["24/12"])
     ['12-24']
@@ -177,15 +181,7 @@ class Seq2Seq(Estimator):
         recipe, rng = Recipe.of(self), generator_of(self.random_state)
         loss = losses.CrossEntropy(label_smoothing=self.label_smoothing)
         xs, ys = self._pairs(sources, targets)
-        vocabularies = [
-            Vocabulary.count(
-                (token for text in side for token in text),
-                min_count=self.min_count,
-                special=SPECIAL,
-                unknown=UNKNOWN,
-            )
-            for side in (self._lowered(xs), ys)
-        ]
+        vocabularies = [self._vocabulary(self._lowered(xs)), self._vocabulary(ys)]
         x = [vocabularies[0].encode(text) for text in self._lowered(xs)]
         y = [np.append(vocabularies[1].encode(text), SPECIAL.index(END)) for text in ys]
         train, validation = self._split(xs, recipe, rng)
@@ -202,6 +198,14 @@ class Seq2Seq(Estimator):
         self.source_vocabulary_, self.target_vocabulary_ = vocabularies
         self.max_length_ = max(map(len, ys))
         return self
+
+    def _vocabulary(self, texts):
+        """That of one side."""
+        tokens = [token for text in texts for token in text]
+        most = max(Counter(tokens).values())
+        if self.min_count > most:
+            raise _arrays.wrong(ValueError, "min_count", f"at most {most}, as often as any token occurs", self.min_count)
+        return Vocabulary.count(tokens, min_count=self.min_count, special=SPECIAL, unknown=UNKNOWN)
 
     def _maker(self, source_symbols, target_symbols):
         """Makes a network from a generator."""
@@ -284,7 +288,7 @@ class Seq2Seq(Estimator):
         elif isinstance(text, str):
             found = TOKENS[self.tokens](text)
         else:
-            raise _arrays.wrong(TypeError, name, 'a str (lists of tokens with tokens=None)', _arrays.kind(text))
+            raise _arrays.wrong(TypeError, name, "a str (lists of tokens with tokens=None)", _arrays.kind(text))
         if not found:
             raise _arrays.wrong(ValueError, name, "at least one token", repr(text))
         return found

@@ -205,7 +205,9 @@ class SpeechRecognizer(Estimator):
             size = arguments.pop("batch_size")
 
             def batches(epoch):
-                return self._batches(X, targets, train, mean, scale, augmentation, size, np.random.default_rng([seed, epoch]))
+                return self._batches(
+                    X, targets, train, mean, scale, augmentation, size, np.random.default_rng([seed, epoch])
+                )
 
             trainer.fit(batches, batch_size=size, **arguments)
 
@@ -366,8 +368,8 @@ class SpeechRecognizer(Estimator):
         return [("" if self.units == "characters" else " ").join(row) for row in heard]
 
     def score(self, X: Sequence[ArrayLike] | np.ndarray, y: Sequence[Labels]) -> float:
-        """1 - the label error rate: of the edits that turn what is heard into y, for each label of y. Below 0 where there
-        are more edits than labels.
+        """1 - the label error rate, the edits that turn what is heard into y for each label of y. Below 0 with
+        more edits than labels.
 
         Parameters
         ----------
