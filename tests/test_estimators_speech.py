@@ -225,7 +225,7 @@ def test_it_hears_tones_that_it_has_not_heard(recogniser):
 
 
 def test_score_counts_edits(recogniser):
-    X, texts = recordings(2, 20)
+    X, _ = recordings(2, 20)
     heard = recogniser.predict(X)
     wrong = [*heard[:10], *["high high high high"] * 10]
     edits = sum(edit_distance(a.split(), b.split()) for a, b in zip(heard, wrong))

@@ -204,7 +204,8 @@ class Seq2Seq(Estimator):
         tokens = [token for text in texts for token in text]
         most = max(Counter(tokens).values())
         if self.min_count > most:
-            raise _arrays.wrong(ValueError, "min_count", f"at most {most}, as often as any token occurs", self.min_count)
+            expected = f"at most {most}, as often as any token occurs"
+            raise _arrays.wrong(ValueError, "min_count", expected, self.min_count)
         return Vocabulary.count(tokens, min_count=self.min_count, special=SPECIAL, unknown=UNKNOWN)
 
     def _maker(self, source_symbols, target_symbols):
