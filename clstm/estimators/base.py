@@ -116,7 +116,7 @@ class Estimator:
         return "net_" in vars(self)
 
     def _check_fitted(self) -> None:
-        """Raises NotFittedError, scikit-learn's own where it is loaded."""
+        """Raises NotFittedError, which is scikit-learn's too where that is loaded."""
         if not self.__sklearn_is_fitted__():
             raise sklearn_or("NotFittedError", NotFittedError)(
                 f"this {type(self).__name__} has learnt nothing yet: call fit first"
@@ -202,8 +202,9 @@ def same(value: Any, other: Any) -> bool:
 
 
 def sklearn_or(name: str, own: type) -> type:
-    """The exception or warning of this name of scikit-learn, where it is loaded, otherwise our own."""
-    return getattr(sys.modules.get("sklearn.exceptions"), name, own)
+    """Our own exception or warning, which is scikit-learn's of this name too, where that is loaded."""
+    theirs = getattr(sys.modules.get("sklearn.exceptions"), name, None)
+    return own if theirs is None else type(name, (own, theirs), {"__module__": own.__module__})
 
 
 def generator_of(random_state: Any) -> np.random.Generator:
