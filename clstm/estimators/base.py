@@ -40,6 +40,7 @@ class Estimator:
 
     kind: ClassVar[str | None] = None  # "classifier", "regressor", "outlier_detector", or None, as scikit-learn says it
     net_: Layer
+    _callbacks: Any = None  # those that `clstm.tune` sets, where they look at each epoch; None: not in this estimator
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

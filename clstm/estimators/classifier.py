@@ -88,9 +88,9 @@ class LSTMClassifier(PooledEstimator):
 
     Notes
     -----
-    X has one of three forms: 2-D (N, T), where each row is a window of one channel; 3-D (N, T, C); or a list of N arrays
-    (T_n, C), or (T_n,), of unequal length. All have the same channels in training and prediction. A channel that is
-    constant in training is harmless: it is shifted to 0.
+    X has one of three forms: 2-D (N, T), where each row is a window of one channel; 3-D (N, T, C); or a list of N
+    arrays (T_n, C), or (T_n,), of unequal length. All have the same channels in training and prediction, and rows of a
+    table the same number of columns. A channel that is constant in training is harmless: it is shifted to 0.
 
     Examples
     --------
@@ -191,7 +191,8 @@ class LSTMClassifier(PooledEstimator):
         """Learns more: one epoch of what it is given.
 
         The first call makes the networks, and the scaling, which stays. After `fit` it goes on with what that has
-        learnt. The learning rate is constant, and there is no early stopping.
+        learnt. The learning rate is constant, and there is no early stopping. How to optimise is kept from call to
+        call, also by pickle, but not in a file of `save`.
 
         Parameters
         ----------
@@ -206,6 +207,9 @@ class LSTMClassifier(PooledEstimator):
             Itself.
         """
         recipe = self._recipe()
+        if self.class_weight == "balanced":
+            because = "None or a dict for partial_fit, because a part does not say how frequent classes are"
+            raise _arrays.wrong(ValueError, "class_weight", because, "'balanced'")
         first = not self.__sklearn_is_fitted__()
         sequences = checked(X, missing=self.impute is not None) if first else self._known(X)
         if classes is None and first:
@@ -282,7 +286,7 @@ class LSTMClassifier(PooledEstimator):
             return weight
         factors = np.ones(len(classes))
         if isinstance(given, dict):
-            places = codes_of(label_array("class_weight", list(given)), classes)
+            places = codes_of(label_array("class_weight", list(given)), classes, "class_weight")
             factors[places] = [_arrays.deviation(f"class_weight[{name!r}]", value) for name, value in given.items()]
         else:
             _arrays.choice("class_weight", given, ("balanced",))
@@ -328,14 +332,14 @@ def classes_of(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         raise _arrays.wrong(TypeError, "y", "labels of one type", f"a mixture of {', '.join(kinds)}") from error
 
 
-def codes_of(labels: np.ndarray, classes: np.ndarray) -> np.ndarray:
+def codes_of(labels: np.ndarray, classes: np.ndarray, name: str = "y") -> np.ndarray:
     """The number of the class of each label; raises for one that is unknown."""
     number = {label: k for k, label in enumerate(classes.tolist())}
     codes = [number.get(label, -1) for label in labels.tolist()]
     if -1 in codes:
         n = codes.index(-1)
         known = _arrays.some(classes.tolist())
-        raise _arrays.wrong(ValueError, "y", f"labels of the classes {known}", f"{labels.tolist()[n]!r} at [{n}]")
+        raise _arrays.wrong(ValueError, name, f"labels of the classes {known}", f"{labels.tolist()[n]!r} at [{n}]")
     return np.array(codes, np.intp)
 
 

@@ -19,7 +19,7 @@ from ..schedules import OneCycle
 from ..training.evaluation import predictions
 from .base import Estimator, generator_of
 from .fitting import Recipe, children, trained, trainer_of
-from .sequences import IMPUTE, Scaler, Sequences, checked
+from .sequences import IMPUTE, Scaler, checked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
