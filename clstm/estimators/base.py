@@ -24,6 +24,15 @@ if TYPE_CHECKING:
 ENTRY = "clstm.estimator"  # its name among the metadata of the file
 FORMAT = 1
 
+# Of a parameter, what is worth trying around its value: a list, or a range
+AROUND = {
+    "hidden_size": lambda units: [max(1, units // 2), units, 2 * units],
+    "dropout": lambda share: (0.0, 0.6),
+    "epochs": lambda count: (max(1, count // 2), 2 * count),
+    "learning_rate": lambda rate: (rate / 4, rate * 4, "log"),
+    "weight_decay": lambda decay: (1e-4, 1e-1, "log"),
+}
+
 _estimators: dict[str, type[Estimator]] = {}  # class name -> class: what a file may name
 
 
@@ -91,6 +100,11 @@ class Estimator:
         for name, value in params.items():
             setattr(self, name, value)
         return self
+
+    def _search_space(self) -> dict[str, Any]:
+        """What `clstm.tune` tries if it is not told: what is around parameters that many estimators have."""
+        params = self.get_params()
+        return {name: around(params[name]) for name, around in AROUND.items() if name in params}
 
     def __repr__(self):
         given = []

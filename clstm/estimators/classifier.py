@@ -27,7 +27,7 @@ class LSTMClassifier(PooledEstimator):
 
     Parameters
     ----------
-    pooling : str, default "mean"
+    pooling : str, default "max"
         What of the steps goes to the dense layer: the "last" one, their "mean" or "max", or a mean whose weights are
         learned ("attention", see `AttentionPool`).
     class_weight : dict, "balanced" or None
@@ -42,8 +42,8 @@ class LSTMClassifier(PooledEstimator):
         The share of features that is dropped in training, between layers and before the dense one.
     epochs : int, default 40
         How often each sequence is used; with `patience` at most.
-    batch_size : int, default 16
-    learning_rate : float, default 5e-3
+    batch_size : int, default 32
+    learning_rate : float, default 1e-2
         Of `AdamW`. It rises to this value and falls again, by `OneCycle`; with `patience` it stays.
     weight_decay : float, default 1e-2
     clip_norm : float or None, default 1.0
@@ -101,7 +101,7 @@ class LSTMClassifier(PooledEstimator):
     >>> rng = np.random.default_rng(0)
     >>> y = np.repeat(["slow", "fast"], 30)
     >>> X = [np.sin(np.arange(rng.integers(12, 24)) * (1.0 if name == "fast" else 0.5)) for name in y]
-    >>> model = LSTMClassifier(hidden_size=8, epochs=20, random_state=0).fit(X[::2], y[::2])
+    >>> model = LSTMClassifier(hidden_size=16, batch_size=8, random_state=0).fit(X[::2], y[::2])
     >>> model.score(X[1::2], y[1::2])
     1.0
     >>> model.predict_proba(X[:3]).shape
@@ -114,15 +114,15 @@ class LSTMClassifier(PooledEstimator):
 
     def __init__(
         self,
-        pooling: str = "mean",
+        pooling: str = "max",
         class_weight: Mapping[Any, float] | str | None = None,
         hidden_size: int = 64,
         num_layers: int = 1,
         bidirectional: bool = True,
         dropout: float = 0.4,
         epochs: int = 40,
-        batch_size: int = 16,
-        learning_rate: float = 5e-3,
+        batch_size: int = 32,
+        learning_rate: float = 1e-2,
         weight_decay: float = 1e-2,
         clip_norm: float | None = 1.0,
         validation_fraction: float = 0.1,

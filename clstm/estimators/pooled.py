@@ -76,19 +76,12 @@ class PooledEstimator(Estimator):
         self.random_state = random_state
         self.progress = progress
 
-    @classmethod
-    def _search_space(cls):
+    def _search_space(self):
         """What `clstm.tune` tries."""
-        return {
-            "pooling": ["last", "mean", "max"],
-            "hidden_size": [16, 32, 64, 128],
-            "bidirectional": [False, True],
-            "dropout": (0.0, 0.6),
-            "epochs": (20, 80),
-            "batch_size": [16, 32, 64],
-            "learning_rate": (2e-3, 3e-2, "log"),
-            "weight_decay": (1e-3, 1e-1, "log"),
-        }
+        poolings = list(dict.fromkeys(["last", "mean", "max", self.pooling]))
+        sizes = [self.batch_size, 2 * self.batch_size]
+        own = {"pooling": poolings, "bidirectional": [False, True], "batch_size": sizes}
+        return own | super()._search_space()
 
     def __sklearn_tags__(self):
         """As for all estimators; missing values are taken if they are filled in."""

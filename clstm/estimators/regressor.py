@@ -29,8 +29,8 @@ class LSTMRegressor(PooledEstimator):
     bidirectional : bool, default True
     dropout : float, default 0.0
     epochs : int, default 40
-    batch_size : int, default 16
-    learning_rate : float, default 5e-3
+    batch_size : int, default 32
+    learning_rate : float, default 1e-2
     weight_decay : float, default 1e-2
     clip_norm : float or None, default 1.0
     validation_fraction : float, default 0.1
@@ -83,8 +83,8 @@ class LSTMRegressor(PooledEstimator):
         bidirectional: bool = True,
         dropout: float = 0.0,
         epochs: int = 40,
-        batch_size: int = 16,
-        learning_rate: float = 5e-3,
+        batch_size: int = 32,
+        learning_rate: float = 1e-2,
         weight_decay: float = 1e-2,
         clip_norm: float | None = 1.0,
         validation_fraction: float = 0.1,
