@@ -3,6 +3,7 @@
 scikit-learn is not needed to use them. Where it is installed, its tools take them: `clone`, `GridSearchCV`, pipelines.
 """
 
+from .anomaly import LSTMAnomalyDetector
 from .base import Estimator, NotFittedError, load
 from .classifier import LSTMClassifier
 from .forecaster import LSTMForecaster
@@ -16,6 +17,7 @@ from .text_classifier import LSTMTextClassifier
 __all__ = [
     "CharLM",
     "Estimator",
+    "LSTMAnomalyDetector",
     "LSTMClassifier",
     "LSTMForecaster",
     "LSTMRegressor",
