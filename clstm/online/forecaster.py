@@ -100,7 +100,7 @@ class OnlineForecaster:
         *,
         bptt: int = 32,
         every: int = 1,
-        learning_rate: float = 5e-3,
+        learning_rate: float = 2e-3,
         weight_decay: float = 1e-2,
         clip_norm: float | None = 1.0,
         half_life: float | None = None,
