@@ -161,7 +161,8 @@ class WordEncoder(_Parts):
         x = _arrays.steps("x", x, self.dtype, self.input_size)
         valid = valid_steps(lengths, x.shape[:2])
         rows = x.reshape(-1, self.input_size) if valid is None else x[valid]
-        symbols = rows.astype(np.int64)
+        with np.errstate(invalid="ignore"):  # of NaN, which is found below
+            symbols = rows.astype(np.int64)
         config = self._config
         sizes = [config["num_words"], *config["categories"], *[config["num_characters"]] * config["max_characters"]]
         bad = (symbols != rows) | (symbols < 0) | (symbols >= sizes)
