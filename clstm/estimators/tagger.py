@@ -34,19 +34,16 @@ MAX_CHARACTERS = 20  # of longer words the first and the last ten are read
 BATCH = 64  # sentences that are tagged at a time
 PADDING = 0.2  # the largest share of it in a batch of training
 UNKNOWN, NONE = "<unk>", "<pad>"
-SHAPES = [  # what a word looks like: the first that fits
-    re.compile(pattern)
-    for pattern in (
-        r"https?:|www\.",
-        r"@\w",
-        r"#\w",
-        r"[\d.,:/-]*\d[\d.,:/-]*$",  # numbers, dates, times
-        r".*\d",
-        r"[^\w]+$",  # signs
-        r"[^a-zA-Z]*[a-z][^A-Z]*$",  # small letters alone
-        r"[A-Z][^A-Z]*$",  # one capital in front
-        r"[^a-z]*$",  # capitals alone
-    )
+SHAPES = [  # what a word looks like: the first that fits, if one does
+    re.compile(r"https?:|www\.").match,
+    re.compile(r"@\w").match,
+    re.compile(r"#\w").match,
+    re.compile(r"[\d.,:/-]*\d[\d.,:/-]*$").match,  # numbers, dates, times
+    re.compile(r".*\d").match,
+    re.compile(r"\W+$").match,  # signs
+    str.islower,
+    lambda word: word[0].isupper() and word[1:] == word[1:].lower(),  # a capital in front
+    str.isupper,
 ]
 
 
@@ -406,7 +403,7 @@ def normal(word):
 
 def shape_of(word):
     """The number of the first of SHAPES that a word has; the number of them, if it has none."""
-    return next((k for k, shape in enumerate(SHAPES) if shape.match(word)), len(SHAPES))
+    return next((k for k, fits in enumerate(SHAPES) if fits(word)), len(SHAPES))
 
 
 def vocabulary_of(sentences, min_count, known):
