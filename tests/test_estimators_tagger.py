@@ -79,7 +79,8 @@ def test_a_word_that_training_has_not_seen_is_known_by_its_end():
 
 
 def test_shapes_tell_what_letters_do_not():
-    words = "https://a.de www.a.de @bob #fun 3.14 12:30 -5 4th B2B ... :-) small iPhone Bob McDonald USA Été été A 東京".split()
+    words = "https://a.de www.a.de @bob #fun 3.14 12:30 -5 4th B2B ... :-) small iPhone Bob McDonald USA".split()
+    words += "Été été A 東京".split()
     found = [shape_of(word) for word in words]
     assert found == [0, 0, 1, 2, 3, 3, 3, 4, 4, 5, 5, 6, 9, 7, 9, 8, 7, 6, 7, 9]
     assert len(SHAPES) == 9
