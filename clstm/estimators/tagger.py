@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -207,9 +208,8 @@ class LSTMTagger(Estimator):
         rng = generator_of(self.random_state)
         classes = np.array(sorted({tag for row in tags for tag in row}))
         words, first_rare = vocabulary_of(sentences, config["min_count"], known or {})
-        characters = Vocabulary.count(
-            (sign for row in sentences for word in row for sign in word), special=(NONE, UNKNOWN), unknown=UNKNOWN
-        )
+        distinct = {word for row in sentences for word in row}
+        characters = Vocabulary.count("".join(distinct), special=(NONE, UNKNOWN), unknown=UNKNOWN)
         x = encoded(sentences, words, characters)
         number = {tag: k for k, tag in enumerate(classes.tolist())}
         y = [np.array([number[tag] for tag in row]) for row in tags]
@@ -409,10 +409,9 @@ def shape_of(word):
 def vocabulary_of(sentences, min_count, known):
     """The words of the training data, by frequency, then those of known vectors; and the number of the first word that
     occurs once, or not at all."""
-    words = [word if word in known else normal(word) for row in sentences for word in row]
-    counts: dict[str, int] = {}
-    for word in words:
-        counts[word] = counts.get(word, 0) + 1
+    counts: Counter[str] = Counter()
+    for word, count in Counter(word for row in sentences for word in row).items():
+        counts[word if word in known else normal(word)] += count
     frequent = sorted((w for w in counts if counts[w] >= min_count), key=lambda word: (-counts[word], word))
     first_rare = 1 + sum(counts[word] > 1 for word in frequent)
     others = sorted(word for word in known if word not in counts or counts[word] < min_count)
