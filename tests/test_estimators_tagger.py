@@ -151,6 +151,20 @@ def test_without_crf_each_word_stands_alone():
         assert tagger.classes_[row.argmax(axis=1)].tolist() == tags
 
 
+@pytest.mark.parametrize("options", [{}, {"crf": False}], ids=str)
+def test_a_bias_makes_tags_more_frequent(options):
+    tagger = LSTMTagger(**SMALL, epochs=2, **options).fit(*names(40, 1))
+    sentences = names(40, 2)[0]
+    counts = []
+    for bias in (None, {"O": -1.5}, {"O": -1.5, "B-person": 1}, {"O": 100}):
+        found = tagger.set_params(tag_bias=bias).predict(sentences)
+        counts.append(sum(row.count("O") for row in found))
+        shifted = tagger.predict_marginals(sentences)
+        assert found == [tagger.classes_[p.argmax(axis=1)].tolist() for p in shifted] or "crf" not in options
+    assert counts[0] > counts[1] > counts[2]
+    assert counts[3] == sum(map(len, sentences))
+
+
 # The same, always
 
 
@@ -317,6 +331,10 @@ def test_sentences_and_tags_are_checked(fitted, sentences, tags, error, message)
         ({"epochs": 0}, ValueError, "epochs: expected an int of at least 1, got 0"),
         ({"learning_rate": 0}, ValueError, "learning_rate: expected a number above 0, got 0"),
         ({"validation_fraction": 1}, ValueError, "validation_fraction: expected a number between 0 and 1, got 1"),
+        ({"tag_bias": [1]}, TypeError, "tag_bias: expected a dict from tags to numbers, or None, got list"),
+        ({"tag_bias": {"Z": 1}}, ValueError, "tag_bias: expected tags of the training data: 'B-person', 'O', got 'Z'"),
+        ({"tag_bias": {"O": "1"}}, TypeError, "tag_bias['O']: expected a finite number, got '1' (str)"),
+        ({"tag_bias": {"O": np.inf}}, ValueError, "tag_bias['O']: expected a finite number, got inf"),
         ({"random_state": "a"}, TypeError, "random_state: expected an int, a numpy.random.Generator or None"),
     ],
 )

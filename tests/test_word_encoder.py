@@ -160,6 +160,7 @@ def test_rare_words_are_dropped_the_same_way_however_batches_are_cut():
     same_bits(encoder.forward(x[10:], noise=clstm.Noise(3, rows=np.arange(10, 30)))[0], y[10:])
     changed = (y != encoder(x)).any(axis=2)
     assert not changed[x[..., 0] < 5].any()
+    assert changed[x[..., 0] == 5].any()
     assert 0.3 < changed[x[..., 0] >= 5].mean() < 0.5
     unknown = encoder.parameters()["words.weight"][0]
     same_bits(y[changed][:, :DIM], np.broadcast_to(unknown, (changed.sum(), DIM)))

@@ -61,6 +61,9 @@ class LSTMTagger(Estimator):
     crf : bool
         Whether the tags are chosen together. False: each by itself, which is faster and as good where a tag says little
         about the next one.
+    tag_bias : dict from str to float, optional
+        What is added to the scores of tags in predictions (logit adjustment, Menon et al. 2021): ``{"O": -1.0}`` finds
+        more names, and more that are none. It may be changed after `fit`.
     word_dim : int
         Size of the vectors of words, where none are given.
     min_count : int
@@ -120,6 +123,7 @@ class LSTMTagger(Estimator):
     def __init__(
         self,
         crf: bool = True,
+        tag_bias: dict[str, float] | None = None,
         word_dim: int = 100,
         min_count: int = 1,
         characters: str = "lstm",
@@ -142,6 +146,7 @@ class LSTMTagger(Estimator):
         progress: bool = False,
     ) -> None:
         self.crf = crf
+        self.tag_bias = tag_bias
         self.word_dim = word_dim
         self.min_count = min_count
         self.characters = characters
@@ -207,6 +212,7 @@ class LSTMTagger(Estimator):
             raise _arrays.wrong(ValueError, "sentences", "at least 2, to train on some and validate on others", 1)
         rng = generator_of(self.random_state)
         classes = np.array(sorted({tag for row in tags for tag in row}))
+        bias_of(self.tag_bias, classes)
         words, first_rare = vocabulary_of(sentences, config["min_count"], known or {})
         distinct = {word for row in sentences for word in row}
         characters = Vocabulary.count("".join(distinct), special=(NONE, UNKNOWN), unknown=UNKNOWN)
@@ -262,13 +268,14 @@ class LSTMTagger(Estimator):
     def _scores(self, sentences):
         """For each sentence the scores (T_n, C) of the tags of its words."""
         self._check_fitted()
+        bias = bias_of(self.tag_bias, self.classes_)
         x = encoded(checked_sentences("sentences", sentences), self.words_, self.characters_)
         order = np.argsort([len(part) for part in x], kind="stable")
         found: list[Any] = [None] * len(x)
         for start in range(0, len(x), BATCH):
             chosen = order[start : start + BATCH]
             for n, scores in zip(chosen, self.net_([x[n] for n in chosen]), strict=True):
-                found[n] = scores
+                found[n] = scores + bias
         return found
 
     def _crf(self):
@@ -343,6 +350,21 @@ class LSTMTagger(Estimator):
         found = self.predict(sentences)
         right = [sum(map(str.__eq__, own, row)) for own, row in zip(found, tags, strict=True)]
         return float(np.average(np.divide(right, list(map(len, tags))), weights=weighted(weight, tags)))
+
+
+def bias_of(value, classes):
+    """What is added to the score of each tag, (C,)."""
+    found = np.zeros(len(classes), np.float32)
+    if value is not None and not isinstance(value, dict):
+        raise _arrays.wrong(TypeError, "tag_bias", "a dict from tags to numbers, or None", _arrays.kind(value))
+    tags = classes.tolist()
+    for tag, bias in (value or {}).items():
+        if tag not in tags:
+            raise _arrays.wrong(ValueError, "tag_bias", f"tags of the training data: {_arrays.some(tags)}", repr(tag))
+        found[tags.index(tag)] = number = _arrays.number(f"tag_bias[{tag!r}]", bias, "a finite number")
+        if not np.isfinite(number):
+            raise _arrays.wrong(ValueError, f"tag_bias[{tag!r}]", "a finite number", bias)
+    return found
 
 
 def weighted(weight, tags):

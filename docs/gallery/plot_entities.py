@@ -2,9 +2,9 @@
 Finding names in tweets
 =======================
 
-Which words of a text are names, of whom or of what? In newspapers this is nearly solved. WNUT-17 (Derczynski et al. 2017)
-asks it of tweets and forum posts, and its test part has names that training has not seen: new bands, new films, places
-misspelt. Seven words in a hundred belong to a name, and knowing the names of last year helps little.
+Which words of a text are names, of whom or of what? In newspapers this is nearly solved. WNUT-17 (Derczynski et al.
+2017) asks it of tweets and forum posts, and its test part has names that training has not seen: new bands, new films,
+places misspelt. Knowing the names of last year helps little.
 
 This page trains a `LSTMTagger`: an LSTM reads the words, and the characters of each word, in both directions, and a
 conditional random field chooses tags that fit together.
@@ -67,11 +67,11 @@ print(f"most frequent tag: F1 {f1_score(test.tags, guess):.3f}")
 # The tagger
 # ----------
 #
-# It has to go by how a name is spelt and by what stands around it. Everything that keeps it from learning training by
-# heart matters here: half of what the layers give is dropped, and words that occur once are taken for unknown in half of
-# the steps, so that it learns what to do with unknown ones.
+# It has to go by how a name is spelt and by what stands around it. What keeps it from learning training by heart
+# matters here: half of what the layers give is dropped, and words that occur once are taken for unknown half of the
+# time, so that it learns what to do with unknown ones.
 
-tagger = LSTMTagger(epochs=EPOCHS, random_state=0)
+tagger = LSTMTagger(epochs=12, random_state=0)
 tagger.fit(*train)
 found = tagger.predict(test.sentences)
 print(classification_report(test.tags, found, digits=3, zero_division=0))

@@ -41,9 +41,9 @@ baseline = [[usual.get(word, most) for word in sentence] for sentence in dev.sen
 # The tagger
 # ----------
 #
-# An LSTM reads the words in both directions, so that each tag is chosen by the whole sentence; another one has read the
-# characters of each word, so that *-ing* and *-ly* tell something of words that are new. A tag says little here that its
-# neighbours do not, so that `crf=False` chooses each one by itself, which is faster.
+# An LSTM reads the words in both directions, so that each tag is chosen by the whole sentence; another one has read
+# the characters of each word, so that *-ing* and *-ly* tell something of words that are new. A tag says little here
+# that the words do not, so that `crf=False` chooses each one by itself, which is faster.
 
 tagger = LSTMTagger(crf=False, epochs=4, random_state=0)
 tagger.fit(sentences, tags)
@@ -71,7 +71,7 @@ for name, guess in (("most frequent tag", baseline), ("LSTMTagger", found)):
 
 # %%
 # Most of the gain is in words that training has not seen: by their characters and their neighbours, most of them get
-# the right tag. With all sentences the benchmark (``python -m bench tasks``) reaches FULL, where the baseline has 0.861.
+# the right tag. With all sentences the benchmark (``python -m bench tasks``) reaches FULL; the baseline, 0.861.
 #
 # What is mistaken for what
 # -------------------------
