@@ -12,7 +12,7 @@ import scipy.signal
 
 import clstm
 from clstm.estimators import NotFittedError, SpeechRecognizer, load
-from clstm.estimators.frames import Augmentation, normalised, stacked, stretched, warp_matrix, with_deltas
+from clstm.estimators.frames import Augmentation, Voice, stacked, stretched, warp_matrix, with_deltas
 from clstm.metrics import edit_distance
 from clstm.speech import mfcc, read_wav
 
@@ -131,9 +131,16 @@ def test_files_that_are_no_recordings_are_named(tmp_path):
 def test_frames_are_normalised_and_have_slopes(rng):
     x = rng.normal(3, 5, (20, 4))
     x[:, 2] = 7
-    found = normalised(x)
-    np.testing.assert_allclose(found.mean(axis=0), 0, atol=1e-12)
-    np.testing.assert_allclose(found.std(axis=0), [1, 1, 0, 1])
+    found = Voice.of([x]).normalised(x)
+    np.testing.assert_allclose(found.mean(axis=0), 0, atol=1e-6)
+    np.testing.assert_allclose(found.std(axis=0), [1, 1, 0, 1], rtol=1e-6)
+    both = Voice.of([x[:5], x[5:]])
+    np.testing.assert_allclose(np.concatenate([both.normalised(x[:5]), both.normalised(x[5:])]), found, rtol=1e-6)
+    matrix = rng.normal(size=(4, 4))
+    turned = x @ matrix.T
+    np.testing.assert_allclose(
+        both.normalised(x[3:7], matrix), Voice.of([turned]).normalised(turned[3:7]), rtol=1e-5, atol=1e-5
+    )
     slope = with_deltas(x)[:, 4:]
     expected = scipy.signal.savgol_filter(np.pad(x, ((9, 9), (0, 0)), "edge"), 5, 1, deriv=1, axis=0)[9:-9]
     np.testing.assert_allclose(slope, expected, atol=1e-12)
@@ -175,9 +182,9 @@ def test_cepstra_are_those_of_the_warped_spectrum(factor):
 def test_recordings_are_changed_as_it_is_said(rng):
     x = rng.normal(size=(40, 13)).astype(np.float32)
     same = Augmentation(0, 0, 0, 0)
-    assert same.of_frames(x, rng) is x
+    assert same.of_frames(x, rng) == (x, None)
     assert same.of_features(x, rng) is x
-    lengths = [len(Augmentation(0, 0.25, 0, 0).of_frames(x, rng)) for _ in range(200)]
+    lengths = [len(Augmentation(0, 0.25, 0, 0).of_frames(x, rng)[0]) for _ in range(200)]
     assert min(lengths) in (32, 33)
     assert max(lengths) in (49, 50)
     noise = Augmentation(0.5, 0, 0, 0).of_features(x, rng) - x
@@ -185,9 +192,8 @@ def test_recordings_are_changed_as_it_is_said(rng):
     hidden = [(Augmentation(0, 0, 0, 0.5).of_features(x, rng) == 0).all(axis=1) for _ in range(200)]
     assert 15 <= max(rows.sum() for rows in hidden) <= 20
     assert all(np.diff(np.flatnonzero(rows)).max(initial=1) == 1 for rows in hidden)
-    warped = Augmentation(0, 0, 0.1, 0).of_frames(x, rng)
-    assert warped.dtype == np.float32
-    assert 0.01 < np.abs(warped - x).mean() < 0.5
+    _, matrix = Augmentation(0, 0, 0.1, 0).of_frames(x, rng)
+    assert 0.01 < np.abs(matrix - np.eye(13)).max() < 0.5
 
 
 # The recogniser
@@ -250,6 +256,24 @@ def test_loudness_does_not_matter_and_neither_do_other_rows(recogniser):
     assert [recogniser.predict([x])[0] for x in X] == expected
     assert recogniser.predict([3 * x + [5, -2, 1] for x in X]) == expected
     assert recogniser.predict(np.stack([X[0], X[0]])) == [expected[0]] * 2
+
+
+def test_speakers_have_voices_of_their_own():
+    """Two people, one of whom speaks everything far lower: by who speaks, the same words are the same again."""
+    X, texts = recordings(6, 80)
+    speakers = np.array(["ann", "bob"] * 40)
+    other = [x if who == "ann" else 0.2 * x + 4 for x, who in zip(X, speakers)]
+    model = SpeechRecognizer(**SMALL, epochs=12).fit(other[:60], texts[:60], speakers[:60])
+    assert model.score(other[60:], texts[60:], speakers[60:]) > 0.9
+    ann = model.predict(X[60::2], ["ann"] * 10)
+    assert ann == model.predict([7 * x - 3 for x in X[60::2]], ["carl"] * 10)
+    together = model.label_probabilities(other[60:], speakers[60:])
+    for a, b in zip(together[::2], model.label_probabilities(X[60::2], ["ann"] * 10)):
+        np.testing.assert_array_equal(a, b)
+    with pytest.raises(
+        ValueError, match=r"speakers: expected shape \(2,\), a speaker for each recording, got shape \(1,\)"
+    ):
+        model.predict(X[:2], ["ann"])
 
 
 def test_files_and_pickles_hear_the_same(recogniser, tmp_path):

@@ -11,11 +11,31 @@ LEAST = 1e-6  # of a standard deviation that is divided by
 BANDS = 64  # points of the axis of frequency on which spectra are warped
 
 
-def normalised(x: np.ndarray) -> np.ndarray:
-    """x (T, F), each feature with mean 0 and deviation 1 in this recording (cepstral mean and variance normalisation).
-    A constant feature becomes 0."""
-    rest = x - x.mean(axis=0)
-    return rest / np.maximum(rest.std(axis=0), LEAST)
+class Voice(NamedTuple):
+    """What the frames of somebody, or of one recording, are like: mean (F,) and covariance (F, F)."""
+
+    mean: np.ndarray
+    covariance: np.ndarray
+
+    @classmethod
+    def of(cls, recordings: list[np.ndarray]) -> Voice:
+        """That of recordings (T_n, F)."""
+        frames = np.concatenate(recordings).astype(np.float64)
+        mean = frames.mean(axis=0)
+        return cls(mean, (frames - mean).T @ (frames - mean) / len(frames))
+
+    def normalised(self, x: np.ndarray, warp: np.ndarray | None = None) -> np.ndarray:
+        """x (T, F), each feature with mean 0 and deviation 1 in this voice (cepstral mean and variance normalisation);
+        a constant feature becomes 0. With a matrix (F, F), the same after all frames have gone through it."""
+        rest, covariance = x - self.mean, self.covariance
+        if warp is not None:
+            rest, covariance = rest @ warp.T, warp @ covariance @ warp.T
+        return (rest / np.maximum(np.sqrt(np.diag(covariance)), LEAST)).astype(np.float32)
+
+
+def plain(x: np.ndarray, warp: np.ndarray | None) -> np.ndarray:
+    """x (T, F) that is not normalised."""
+    return x if warp is None else (x @ warp.T).astype(np.float32)
 
 
 def with_deltas(x: np.ndarray) -> np.ndarray:
@@ -62,13 +82,13 @@ class Augmentation(NamedTuple):
     warp: float
     mask: float
 
-    def of_frames(self, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Another length, and another throat: x (T, F) as it comes from outside."""
+    def of_frames(self, x: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray | None]:
+        """Another length, and a matrix for another throat: x (T, F) as it comes from outside."""
         if self.stretch:
             x = stretched(x, np.exp(rng.uniform(-1, 1) * np.log1p(self.stretch)))
-        if self.warp:
-            x = x @ warp_matrix(x.shape[1], np.exp(rng.uniform(-1, 1) * np.log1p(self.warp))).T.astype(x.dtype)
-        return x
+        if not self.warp:
+            return x, None
+        return x, warp_matrix(x.shape[1], np.exp(rng.uniform(-1, 1) * np.log1p(self.warp)))
 
     def of_features(self, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Noise, and a gap: x (T, F) as a network reads it, with deviation 1."""

@@ -16,7 +16,7 @@ from ..network import Network
 from ..sampling import log_softmax
 from .base import Estimator, generator_of
 from .fitting import Recipe, held_out, trained
-from .frames import Augmentation, normalised, stacked, with_deltas
+from .frames import Augmentation, Voice, plain, stacked, with_deltas
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,8 +41,9 @@ class SpeechRecognizer(Estimator):
     beam_width : int, default 1
         1: the best path is read (`clstm.decoding.ctc_greedy`), otherwise beginnings that are kept in a beam search.
     cmvn : bool, default True
-        Cepstral mean and variance normalisation: each feature has mean 0 and deviation 1 in each recording, which takes
-        away loudness, and much of microphone and voice.
+        Cepstral mean and variance normalisation: each feature has mean 0 and deviation 1 over all recordings of a
+        speaker, which takes away loudness, and much of microphone and voice. Where nobody says who speaks, each
+        recording is a speaker of its own; if it has few words, much of what they are is taken away too.
     deltas : bool, default True
         Whether the slopes of all features over five frames are features too.
     stack : int, default 3
@@ -160,7 +161,9 @@ class SpeechRecognizer(Estimator):
 
     # Learning
 
-    def fit(self, X: Sequence[ArrayLike] | np.ndarray, y: Sequence[Labels]) -> SpeechRecognizer:
+    def fit(
+        self, X: Sequence[ArrayLike] | np.ndarray, y: Sequence[Labels], speakers: ArrayLike | None = None
+    ) -> SpeechRecognizer:
         """Learns from recordings and what is said in them.
 
         Parameters
@@ -169,6 +172,8 @@ class SpeechRecognizer(Estimator):
             Features of the frames of each recording, such as `clstm.speech.mfcc` gives.
         y : sequence of str, or of lists of str
             A text, whose words or characters are the labels, or the labels themselves; none may be empty.
+        speakers : array_like, (N,), optional
+            Who speaks, numbers or names, for `cmvn`.
 
         Returns
         -------
@@ -184,39 +189,41 @@ class SpeechRecognizer(Estimator):
         augmentation = self._check()
         recipe, rng = Recipe.of(self), generator_of(self.random_state)
         X = checked_recordings("X", X)
+        voices = self._voices(X, speakers)
         labels, texts = self._labels("y", y, len(X))
         classes = sorted({label for row in labels for label in row})
         numbers = {label: k for k, label in enumerate(classes, 1)}
         targets = [np.array([numbers[label] for label in row]) for row in labels]
+        for n, (x, target) in enumerate(zip(X, targets, strict=True)):
+            self._check_steps(n, max(1, round(len(x) / (1 + augmentation.stretch))), target)
         train, held = np.arange(len(X)), None
         if recipe.patience is not None:
             train, held = held_out(len(X), recipe.validation_fraction, rng)
-        frames = np.concatenate([self._features(X[n]) for n in train])
-        mean, scale = frames.mean(axis=0), frames.std(axis=0)
-        scale = np.where(scale > 0, scale, 1).astype(np.float32)
-        shortest = 1 / (1 + augmentation.stretch)
-        for n, (x, target) in enumerate(zip(X, targets, strict=True)):
-            self._check_steps(n, max(1, round(shortest * len(x))), target)
+        frames = np.concatenate([self._features(X[n], voices[n]) for n in train])
+        self.mean_, scale = frames.mean(axis=0), frames.std(axis=0)
+        self.scale_ = np.where(scale > 0, scale, 1).astype(np.float32)
 
         def fit(trainer, arguments):
             seed = int(trainer.rng.integers(2**63))
             if held is not None:
-                arguments["validation"] = [self._steps(X[n], mean, scale) for n in held], [targets[n] for n in held]
-            size = arguments.pop("batch_size")
-
-            def batches(epoch):
-                return self._batches(
-                    X, targets, train, mean, scale, augmentation, size, np.random.default_rng([seed, epoch])
+                arguments["validation"] = (
+                    [self._steps(X[n], voices[n]) for n in held],
+                    [targets[n] for n in held],
                 )
 
-            trainer.fit(batches, batch_size=size, **arguments)
+            def batches(epoch):
+                rng = np.random.default_rng([seed, epoch])
+                made = [self._changed(X[n], voices[n], augmentation, rng) for n in train]
+                for rows in alike([len(x) for x in made], recipe.batch_size, rng):
+                    yield [made[k] for k in rows], [targets[train[k]] for k in rows]
+
+            trainer.fit(batches, **arguments)
 
         schedule = schedules.Cosine(recipe.epochs, end=LAST_RATE, per="epoch")
-        make = self._maker(self.stack * len(mean), len(classes) + 1)
+        make = self._maker(self.stack * len(scale), len(classes) + 1)
         net, histories = trained(make, fit, recipe, rng, loss="ctc", metrics=["cer"], schedule=schedule)
         self.net_, self.history_ = net, histories[0]
         self.classes_, self.texts_, self.n_features_in_ = classes, texts, X[0].shape[1]
-        self.mean_, self.scale_ = mean, scale
         return self
 
     def _maker(self, features, classes):
@@ -236,32 +243,39 @@ class SpeechRecognizer(Estimator):
 
         return make
 
-    def _batches(self, X, targets, rows, mean, scale, augmentation, size, rng):
-        """An epoch: each recording changed at random, in batches of similar lengths."""
-        made = []
-        for n in rows:
-            x = self._scaled(augmentation.of_frames(X[n], rng), mean, scale)
-            made.append(stacked(augmentation.of_features(x, rng), self.stack))
-        lengths = np.array([len(x) for x in made]) * np.exp(rng.uniform(-UNEVEN, UNEVEN, len(made)))
-        order = np.argsort(lengths)
-        starts = range(0, len(order), size)
-        for k in rng.permutation(len(starts)):
-            some = order[starts[k] : starts[k] + size]
-            yield [made[n] for n in some], [targets[rows[n]] for n in some]
-
     # Features
 
-    def _features(self, x):
+    def _voices(self, X, speakers):
+        """The voice of each recording; None without `cmvn`."""
+        if speakers is not None:
+            speakers = _arrays.array_of("speakers", speakers)
+            if speakers.shape != (len(X),):
+                expected = f"shape ({len(X)},), a speaker for each recording"
+                raise _arrays.wrong(ValueError, "speakers", expected, f"shape {speakers.shape}")
+        if not self.cmvn:
+            return [None] * len(X)
+        if speakers is None:
+            return [Voice.of([x]) for x in X]
+        names = speakers.tolist()
+        voices = {name: Voice.of([x for x, own in zip(X, names, strict=True) if own == name]) for name in set(names)}
+        return [voices[name] for name in names]
+
+    def _features(self, x, voice, warp=None):
         """(T, F') of x (T, F), not scaled."""
-        x = normalised(x) if self.cmvn else x
+        x = plain(x, warp) if voice is None else voice.normalised(x, warp)
         return with_deltas(x) if self.deltas else x
 
-    def _scaled(self, x, mean, scale):
-        return (self._features(x) - mean) / scale
+    def _scaled(self, x, voice, warp=None):
+        return (self._features(x, voice, warp) - self.mean_) / self.scale_
 
-    def _steps(self, x, mean, scale):
+    def _steps(self, x, voice):
         """What the network reads."""
-        return stacked(self._scaled(x, mean, scale), self.stack)
+        return stacked(self._scaled(x, voice), self.stack)
+
+    def _changed(self, x, voice, augmentation, rng):
+        """The same in training."""
+        x, warp = augmentation.of_frames(x, rng)
+        return stacked(augmentation.of_features(self._scaled(x, voice, warp), rng), self.stack)
 
     # Checks
 
@@ -314,29 +328,34 @@ class SpeechRecognizer(Estimator):
 
     # Hearing
 
-    def label_probabilities(self, X: Sequence[ArrayLike] | np.ndarray) -> list[np.ndarray]:
+    def label_probabilities(
+        self, X: Sequence[ArrayLike] | np.ndarray, speakers: ArrayLike | None = None
+    ) -> list[np.ndarray]:
         """How probable each label is at each step, and that there is none.
 
         Parameters
         ----------
         X : list of array_like (T_n, F), or array (N, T, F)
+        speakers : array_like, (N,), optional
+            As in `predict`.
 
         Returns
         -------
         list of ndarray, (ceil(T_n / stack), 1 + labels)
             The blank first, then `classes_`.
         """
-        return [np.exp(log_softmax(scores)) for scores in self._scores(X)]
+        return [np.exp(log_softmax(scores)) for scores in self._scores(X, speakers)]
 
-    def _scores(self, X):
+    def _scores(self, X, speakers):
         self._check_fitted()
-        return self.net_([self._steps(x, self.mean_, self.scale_) for x in self._recordings(X)])
+        X = self._recordings(X)
+        return self.net_([self._steps(x, voice) for x, voice in zip(X, self._voices(X, speakers), strict=True)])
 
-    def _heard(self, X):
+    def _heard(self, X, speakers):
         """Lists of labels."""
         width = _arrays.size("beam_width", self.beam_width)
         found = []
-        for scores in self._scores(X):
+        for scores in self._scores(X, speakers):
             if width == 1:
                 (numbers,) = ctc_greedy(scores[np.newaxis])
             else:
@@ -344,12 +363,15 @@ class SpeechRecognizer(Estimator):
             found.append([self.classes_[number - 1] for number in numbers])
         return found
 
-    def predict(self, X: Sequence[ArrayLike] | np.ndarray) -> list[Labels]:
+    def predict(self, X: Sequence[ArrayLike] | np.ndarray, speakers: ArrayLike | None = None) -> list[Labels]:
         """What is said in each recording.
 
         Parameters
         ----------
         X : list of array_like (T_n, F), or array (N, T, F)
+        speakers : array_like, (N,), optional
+            Who speaks: with `cmvn` the recordings of a speaker say together what this voice is like. They need not be
+            speakers of the training, but if it knew who speaks, this should be known too.
 
         Returns
         -------
@@ -362,12 +384,14 @@ class SpeechRecognizer(Estimator):
         TypeError, ValueError
             A recording does not fit.
         """
-        heard = self._heard(X)
+        heard = self._heard(X, speakers)
         if not self.texts_:
             return heard
         return [("" if self.units == "characters" else " ").join(row) for row in heard]
 
-    def score(self, X: Sequence[ArrayLike] | np.ndarray, y: Sequence[Labels]) -> float:
+    def score(
+        self, X: Sequence[ArrayLike] | np.ndarray, y: Sequence[Labels], speakers: ArrayLike | None = None
+    ) -> float:
         """1 - the label error rate, the edits that turn what is heard into y for each label of y. Below 0 with
         more edits than labels.
 
@@ -375,15 +399,25 @@ class SpeechRecognizer(Estimator):
         ----------
         X : list of array_like (T_n, F), or array (N, T, F)
         y : sequence of str, or of lists of str
+        speakers : array_like, (N,), optional
+            As in `predict`.
 
         Returns
         -------
         float
         """
-        heard = self._heard(X)
+        heard = self._heard(X, speakers)
         labels, _ = self._labels("y", y, len(heard))
         edits = sum(edit_distance(a, b) for a, b in zip(heard, labels, strict=True))
         return 1 - edits / sum(map(len, labels))
+
+
+def alike(lengths, size, rng):
+    """The rows of an epoch's batches: of similar lengths, in random order."""
+    uneven = np.array(lengths) * np.exp(rng.uniform(-UNEVEN, UNEVEN, len(lengths)))
+    order = np.argsort(uneven)
+    starts = range(0, len(order), size)
+    return [order[starts[k] : starts[k] + size] for k in rng.permutation(len(starts))]
 
 
 def checked_recordings(name, X):
