@@ -15,8 +15,9 @@ from . import _arrays
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-__all__ = ["mfcc", "read_wav"]
+__all__ = ["mfcc", "read_wav", "trim"]
 
+LOUD = 95  # the percentile of loudness that counts as the loudest
 FLOOR = 1e-8  # added to energies, so that silence has a logarithm
 
 
@@ -87,6 +88,46 @@ def mfcc(
     power = np.abs(np.fft.rfft(frames * np.hamming(frame), n)) ** 2 / n
     energies = power @ _triangles(filters, n, rate).T
     return (np.log(energies + FLOOR) @ _cosines(count, filters).T).astype(np.float32)
+
+
+def trim(cepstra: ArrayLike, decibels: float = 30.0, *, filters: int = 26) -> np.ndarray:
+    """The frames from the first to the last that is not silent.
+
+    Parameters
+    ----------
+    cepstra : array_like, (T, F)
+        What `mfcc` gives; coefficient 0 is the loudness.
+    decibels : float, default 30.0
+        Frames that are softer than the loudest, the 95th percentile, by more than this are silent; above 0.
+    filters : int, default 26
+        As `mfcc` was told.
+
+    Returns
+    -------
+    ndarray, (T', F)
+        A view; at least one frame.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clstm.speech import mfcc, trim
+    >>> tone = np.sin(2 * np.pi * 440 * np.arange(4000) / 8000)
+    >>> sound = np.concatenate([np.zeros(1600), tone, np.zeros(2400)])
+    >>> len(mfcc(sound, 8000)), len(trim(mfcc(sound, 8000)))
+    (98, 53)
+    """
+    x = np.asarray(cepstra)
+    if x.ndim != 2 or 0 in x.shape or x.dtype.kind not in "iuf":
+        raise _arrays.wrong(ValueError, "cepstra", "real numbers (T, F), at least one of each", f"shape {x.shape}")
+    decibels, filters = _positive("decibels", decibels), _arrays.size("filters", filters)
+    soft = np.percentile(x[:, 0], LOUD) - decibels * np.log(10) / 10 * np.sqrt(filters)
+    loud = np.flatnonzero(x[:, 0] >= soft)
+    return x[loud[0] : loud[-1] + 1]
 
 
 def _triangles(filters, n, rate):

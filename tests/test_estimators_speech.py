@@ -14,7 +14,7 @@ import clstm
 from clstm.estimators import NotFittedError, SpeechRecognizer, load
 from clstm.estimators.frames import Augmentation, Voice, stacked, stretched, warp_matrix, with_deltas
 from clstm.metrics import edit_distance
-from clstm.speech import mfcc, read_wav
+from clstm.speech import mfcc, read_wav, trim
 
 # MFCC
 
@@ -99,6 +99,22 @@ def test_mfcc_of_integers_are_those_of_their_fractions(rng):
 def test_mfcc_names_what_does_not_fit(signal, options, message):
     with pytest.raises((TypeError, ValueError), match=message):
         mfcc(signal, **{"rate": 8000, **options})
+
+
+def test_silence_is_cut_off_at_both_ends(rng):
+    """White noise, 20 dB softer before and 40 dB softer behind; the same in the middle stays."""
+    noise = 0.3 * rng.standard_normal(8000)
+    noise[:1600] *= 0.1
+    noise[3200:4000] *= 0.01
+    noise[6400:] *= 0.01
+    frames = mfcc(noise, 8000)
+    assert len(trim(frames, 30)) == pytest.approx(80, abs=2)
+    assert len(trim(frames, 10)) == pytest.approx(61, abs=2)
+    np.testing.assert_array_equal(trim(frames, 60), frames)
+    assert len(trim(frames[:1])) == 1
+    for wrong, message in (((frames[0],), "cepstra: expected"), ((frames, 0), "decibels: expected a number above 0")):
+        with pytest.raises(ValueError, match=message):
+            trim(*wrong)
 
 
 @pytest.mark.parametrize("dtype", [np.int16, np.int32, np.uint8, np.float32])
