@@ -89,7 +89,7 @@ class _LanguageModel(Estimator):
             bptt=self.bptt,
         )
         self.net_, self.history_, self.vocabulary_ = net, history, vocabulary
-        self._trainer = None
+        self.ends_, self._trainer = not isinstance(X, str), None
         return self
 
     def partial_fit(self, X: str | Iterable[str], y: None = None) -> _LanguageModel:
@@ -128,6 +128,7 @@ class _LanguageModel(Estimator):
         trainer.clip_norm, trainer.bptt = recipe.clip_norm, self.bptt
         trainer.fit(x, y, epochs=1, batch_size=recipe.batch_size, max_padding=PADDING, progress=recipe.progress)
         self.net_, self.vocabulary_, self._trainer = net, vocabulary, trainer
+        self.ends_ = not isinstance(X, str) or (fitted and self.ends_)
         self.history_ = {name: list(values) for name, values in trainer.history.items()}
         return self
 
@@ -196,7 +197,7 @@ class _LanguageModel(Estimator):
         Parameters
         ----------
         length : int
-            How many symbols at most: a model of several texts may end earlier.
+            How many symbols; a model of several texts may end earlier.
         prompt : str
             What the text begins with; empty: a new text.
         temperature, top_k, top_p
@@ -218,8 +219,9 @@ class _LanguageModel(Estimator):
             raise _arrays.wrong(TypeError, "prompt", "a str", _arrays.kind(prompt))
         vocabulary = self.vocabulary_
         read = self._encoded("prompt", self._tokens(prompt), vocabulary)
-        never = [] if vocabulary.unknown is None else [vocabulary.number(UNKNOWN)]
         end, written = vocabulary.number(END), []
+        never = [] if self.ends_ else [end]
+        never += [] if vocabulary.unknown is None else [vocabulary.number(UNKNOWN)]
         y, net_state = self.net_.infer(np.concatenate([[end], read])[np.newaxis])
         logits, writer = y[:, -1], sampling.Writer(self.net_, net_state, 1)
         while True:
@@ -392,6 +394,8 @@ class CharLM(_LanguageModel):
     ----------
     net_ : Network
     vocabulary_ : clstm.text.Vocabulary
+    ends_ : bool
+        Whether texts end: it has learnt several.
     history_ : dict of list
         What `clstm.Trainer.fit` gives.
 
@@ -480,9 +484,8 @@ class WordLM(_LanguageModel):
 
     Attributes
     ----------
-    net_ : Network
-    vocabulary_ : clstm.text.Vocabulary
-    history_ : dict of list
+    net_, vocabulary_, ends_, history_
+        As of `CharLM`.
 
     Notes
     -----

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -193,7 +194,7 @@ class LSTMTextClassifier(Estimator):
 
         def fit(trainer, arguments):
             trainer.fit(
-                lambda: self._batches(x, target, weight, recipe.batch_size, trainer.rng),
+                partial(self._batches, x, target, weight, recipe.batch_size, trainer.rng),
                 validation=validation,
                 **arguments,
             )
@@ -248,7 +249,7 @@ class LSTMTextClassifier(Estimator):
             trainer.optimizer.learning_rate, trainer.optimizer.weight_decay = recipe.learning_rate, recipe.weight_decay
             trainer.clip_norm = recipe.clip_norm
             trainer.fit(
-                lambda rng=trainer.rng: self._batches(x, target, weight, recipe.batch_size, rng),
+                partial(self._batches, x, target, weight, recipe.batch_size, trainer.rng),
                 epochs=1,
                 progress=recipe.progress,
             )
