@@ -12,4 +12,15 @@ arguments that do not fit. What the others are for:
     tables.py dates.py  CSV files and the dates in them
 """
 
-COMMANDS = {"forecast": "forecast a column of a CSV file"}  # name: what it does, for `clstm --help`
+# Name: what it does, for `clstm --help`
+COMMANDS = {
+    "forecast": "the next values of a column of a CSV file",
+    "classify": "which class sequences or texts belong to",
+    "tag": "a tag for each word of a sentence",
+    "generate": "more text like one that was learnt",
+    "detect": "what is unusual in a series",
+    "translate": "one text becomes another one",
+    "transcribe": "what is said in recordings",
+    "info": "what is in a model file",
+    "bench": "how fast this machine trains and runs LSTMs",
+}

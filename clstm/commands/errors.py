@@ -15,8 +15,17 @@ class CommandError(Exception):
 
 @contextmanager
 def refused_in(where):
-    """A ValueError inside becomes a CommandError that says where: the name of a file, perhaps with its column."""
+    """A ValueError inside becomes a CommandError that says in which file; an OSError, that it is unreadable."""
     try:
         yield
+    except OSError as error:
+        raise CommandError(f"cannot read {where!r}: {reason(error)}") from error
     except ValueError as error:
-        raise CommandError(f"{where}: {error}") from error
+        text = str(error)
+        raise CommandError(text if text.startswith(where) else f"{where}: {text}") from error
+
+
+def reason(error):
+    """What the system says about a file, in small letters, without number and name."""
+    text = getattr(error, "strerror", None) or str(error)
+    return text[:1].lower() + text[1:]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 
-from .errors import CommandError
+from .errors import CommandError, reason
 from .pictures import check_picture
 
 
@@ -30,7 +30,7 @@ def check_outputs(args, *inputs):
             raise CommandError(f"{option}: {path!r} is the file to read")
     if len(outputs) == 2 and same_file(args.plot, args.save):
         raise CommandError(f"--plot and --save: both are {args.save!r}")
-    if args.plot is not None:
+    if getattr(args, "plot", None) is not None:
         check_picture(args.plot)
 
 
@@ -55,14 +55,14 @@ def same_file(one, other):
     return os.path.realpath(one) == os.path.realpath(other)
 
 
-def write_outputs(args, model, picture):
-    """Saves the model, writes the bytes of the picture, whichever was asked for, and returns the names."""
+def write_outputs(args, model, picture=None):
+    """Saves the model if --save is given, writes the bytes of the picture if there are any; returns the names."""
     written = []
     try:
-        if args.save is not None:
+        if getattr(args, "save", None) is not None:
             model.save(args.save)
             written.append(args.save)
-        if args.plot is not None:
+        if picture is not None:
             replace_file(args.plot, picture)
             written.append(args.plot)
     except OSError as error:
@@ -84,9 +84,3 @@ def replace_file(path, data):
         if isinstance(error, OSError):
             error.filename, error.filename2 = path, None
         raise
-
-
-def reason(error):
-    """What the system says about a file, in small letters, without number and name."""
-    text = getattr(error, "strerror", None) or str(error)
-    return text[:1].lower() + text[1:]

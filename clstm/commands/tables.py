@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .dates import Dates, read_dates
+from .text import listed
 
 DELIMITERS = ",;\t|"
 ABSENT = {"", "na", "n/a", "nan", "null", "none", "-", "?"}
@@ -104,10 +105,10 @@ def read_table(data: bytes) -> Table:
     return Table(header, [row for row, _ in body], [line for _, line in body])
 
 
-def text_of(data):
-    """The file as text that has at least one line."""
+def text_of(data, header=True):
+    """The file as text that has at least one line, which is not empty if it is a header."""
     if b"\0" in data:
-        raise TableError("expected a CSV file, got binary data (or UTF-16: save it as UTF-8)")
+        raise TableError("expected text, got binary data (or UTF-16: save it as UTF-8)")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -115,7 +116,7 @@ def text_of(data):
         raise TableError(f"line {line}: expected text in UTF-8, got the byte {data[error.start]:#x}") from error
     if not text.strip():
         raise TableError("the file is empty")
-    if not text.splitlines()[0].strip():
+    if header and not text.splitlines()[0].strip():
         raise TableError("line 1: expected a header with the names of the columns, got an empty line")
     return text
 
@@ -235,9 +236,3 @@ def numbers_of(table, column):
         if not np.isfinite(values[k]):
             raise TableError(f"{where}: expected a number that fits into 64 bits, got {field:.60}")
     return values
-
-
-def listed(names):
-    """Names for a message, not too many."""
-    shown = ", ".join(map(repr, names[:12]))
-    return shown if len(names) <= 12 else f"{shown} and {len(names) - 12} more"
