@@ -103,9 +103,9 @@ def judged(args, model, learnt, held):
 
 def written_text(args, model):
     """The prompt, and what the model says behind it."""
-    options = {"prompt": args.prompt, "temperature": args.temperature, "random_state": args.seed}
-    with refused_in("--prompt"):
-        return model.generate(args.length, **options)
+    options = {"temperature": args.temperature, "random_state": args.seed}
+    with refused_in("prompt"):
+        return args.prompt + model.generate(args.length, args.prompt, **options)
 
 
 def baseline(learnt, held):

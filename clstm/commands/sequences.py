@@ -241,9 +241,8 @@ def json_sequence(entry, line):
     rows = [step if isinstance(step, list) else [step] for step in steps]
     for k, row in enumerate(rows):
         if len(row) != len(rows[0]) or not row:
-            raise TableError(
-                f"line {line}: expected {len(rows[0]) or 1} channels as in the first step, got {len(row)} in step {k + 1}"
-            )
+            channels = f"{len(rows[0]) or 1} channels as in the first step"
+            raise TableError(f"line {line}: expected {channels}, got {len(row)} in step {k + 1}")
         for value in row:
             if not (value is None or (type(value) in (int, float) and abs(value) < 1e300)):
                 raise TableError(f"{expected}, got {value!r:.60} in step {k + 1}")
