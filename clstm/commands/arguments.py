@@ -34,6 +34,11 @@ def share_or_0(text):
     return checked(text, float, lambda value: 0 <= value < 1, "a number from 0 up to 1, such as 0.2")
 
 
+def share_up_to_1(text):
+    """A number above 0, up to 1."""
+    return checked(text, float, lambda value: 0 < value <= 1, "a number above 0 and up to 1, such as 0.5")
+
+
 def share(text):
     """A number between 0 and 1."""
     return checked(text, float, lambda value: 0 < value < 1, "a number between 0 and 1, such as 0.8")

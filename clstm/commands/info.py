@@ -129,7 +129,8 @@ def lines(found):
     if found["options"]:
         told.append(field("options", ", ".join(f"{name}={summary(value)}" for name, value in found["options"].items())))
     heads = ["learnt", *[""] * len(found["learnt"])]
-    told += [field(head, f"{name} = {summary(value)}") for head, (name, value) in zip(heads, found["learnt"].items())]
+    for head, (name, value) in zip(heads, found["learnt"].items()):
+        told.append(field(head, shortened(f"{name} = {summary(value)}", 62)))
     return told + (["", *layer_lines(found["layers"])] if found["layers"] else [])
 
 

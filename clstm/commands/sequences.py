@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .dates import read_dates
-from .tables import ABSENT, TableError, numbers_of, read_table, text_of
+from .tables import ABSENT, TableError, check_names, numbers_of, read_table, text_of
 from .text import listed
 
 JSON_ENDINGS = (".jsonl", ".ndjson")
@@ -100,9 +100,7 @@ def from_table(data, form, labels):
     """Sequences of a CSV file."""
     table = read_table(data)
     needed = [form.id, form.time, form.text, *(form.channels or []), form.target if labels else None]
-    for name in needed:
-        if name is not None and name not in table.header:
-            raise TableError(f"no column {name!r}; there are {listed(table.header)}")
+    check_names(table, needed)
     read = texts if form.text else (long if form.id else wide)
     return read(table, form)
 

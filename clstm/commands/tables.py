@@ -136,6 +136,74 @@ def check_header(header):
         raise TableError(f"line 1: the column {again[0]!r} is there twice")
 
 
+class Columns(NamedTuple):
+    """Columns of numbers.
+
+    Attributes
+    ----------
+    names : list of str
+    values : ndarray, (n, C)
+        NaN for gaps.
+    lines : list of int
+        Of the file, for each row.
+    dates : Dates or None
+    """
+
+    names: list[str]
+    values: np.ndarray
+    lines: list[int]
+    dates: Dates | None
+
+    def labels(self):
+        """What the rows are called: their dates, or numbers from 1."""
+        if self.dates is None:
+            return list(map(str, range(1, len(self.values) + 1)))
+        return list(map(self.dates.text, self.dates.times))
+
+    def check_complete(self):
+        """Raises TableError for the first gap."""
+        gaps = np.argwhere(np.isnan(self.values))
+        if len(gaps):
+            row, column = gaps[0]
+            where = f"line {self.lines[row]}, column {self.names[column]!r}"
+            raise TableError(f"{where}: a missing value (--impute fills it)")
+
+
+def read_columns(data: bytes, columns: list[str] | None = None, date: str | None = None) -> Columns:
+    """Columns of numbers from a CSV file, with its dates.
+
+    Parameters
+    ----------
+    data : bytes
+    columns : list of str, optional
+        None: the only one that holds numbers.
+    date : str, optional
+        As for `read_series`.
+
+    Raises
+    ------
+    TableError
+    """
+    table = read_table(data)
+    check_names(table, [*(columns or []), None if date == "none" else date])
+    date, dates = find_dates(table, columns[0] if columns else None, date)
+    if dates is not None:
+        check_ascending(table, date, dates)
+    names = list(dict.fromkeys(columns)) if columns else [only_numbers(table, date)]
+    values = np.stack([numbers_of(table, name) for name in names], axis=1)
+    empty = np.isnan(values).all(axis=0)
+    if empty.any():
+        raise TableError(f"the column {names[empty.argmax()]!r} has no values")
+    return Columns(names, values, table.lines, dates)
+
+
+def check_names(table, names):
+    """Raises TableError for the first of the names that is not None and no column."""
+    for name in names:
+        if name is not None and name not in table.header:
+            raise TableError(f"no column {name!r}; there are {listed(table.header)}")
+
+
 def read_series(data: bytes, column: str | None = None, date: str | None = None) -> Series:
     """One column of numbers from a CSV file, with its dates.
 
@@ -152,9 +220,7 @@ def read_series(data: bytes, column: str | None = None, date: str | None = None)
     TableError
     """
     table = read_table(data)
-    for name in (column, None if date == "none" else date):
-        if name is not None and name not in table.header:
-            raise TableError(f"no column {name!r}; there are {listed(table.header)}")
+    check_names(table, [column, None if date == "none" else date])
     date, dates = find_dates(table, column, date)
     column = column or only_numbers(table, date)
     values = numbers_of(table, column)

@@ -14,7 +14,7 @@ from . import models
 from .arguments import add_model, add_report, add_training
 from .errors import CommandError, UsageError, refused_in
 from .files import check_outputs, read_bytes, write_outputs
-from .tables import TableError, read_table
+from .tables import TableError, check_names, read_table
 from .text import begin, counted, field, finish, listed, paragraph, shortened, table
 
 DESCRIPTION = """\
@@ -132,9 +132,7 @@ def read_folder(folder, labels, target):
     data = read_bytes(labels)
     with refused_in(labels):
         rows = read_table(data)
-        for name in ("file", target):
-            if name not in rows.header:
-                raise TableError(f"no column {name!r}; there are {listed(rows.header)}")
+        check_names(rows, ["file", target])
         pairs = list(zip(rows.column("file"), rows.column(target), rows.lines, strict=True))
         for name, text, line in pairs:
             if not (name and text):
@@ -216,12 +214,7 @@ def parts(args, path, recordings, test):
         if test.rate != recordings.rate:
             raise CommandError(f"{args.test}: expected {recordings.rate} samples per second, got {test.rate}")
         return recordings, test, f"{len(test.x)} recordings of {args.test}"
-    rows, held = models.hold_out(recordings.texts, args.hold_out, args.seed)
-    if args.hold_out and not held:
-        hint = "(--hold-out 0 learns all, without a test)"
-        raise CommandError(
-            f"{path}: expected more recordings of a text to hold some out, got {len(recordings.x)} {hint}"
-        )
+    rows, held = models.hold_out(args, path, "recordings", recordings.texts)
     where = f"{len(held)} recordings held out of {path}"
     return recordings.take(rows), recordings.take(held) if held else None, where
 
@@ -285,12 +278,12 @@ def test_lines(test):
     usual = f"most frequent text, {shortened(test.usual, 20)}"
     rows.append([usual, f"{test.baseline_exact:.3f}", f"{test.baseline_label_error_rate:.3f}"])
     lines = [*paragraph(f"Test: {test.where}"), "", *table(rows)]
+    if test.exact <= test.baseline_exact:
+        lines += ["", *paragraph("The LSTM is no better than who always says the most frequent text.")]
     if test.mistakes:
-        rows = [["mistakes", "said", "is"]]
-        rows += [
-            [shortened(one["file"], 30), shortened(one["said"], 20), shortened(one["text"], 20)]
-            for one in test.mistakes[:8]
-        ]
+        rows = [["mistakes", "heard", "said"]]
+        for one in test.mistakes[:8]:
+            rows.append([shortened(one["file"], 30), shortened(one["heard"], 20), shortened(one["text"], 20)])
         more = [f"  and {len(test.mistakes) - 8} more"] if len(test.mistakes) > 8 else []
         lines += ["", *table(rows), *more]
     return lines
