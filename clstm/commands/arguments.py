@@ -66,11 +66,6 @@ def assignment(text):
         return name, value
 
 
-def add_seed(parser):
-    """--seed"""
-    parser.add_argument("--seed", type=natural, default=0, metavar="N", help="of the random numbers (%(default)s)")
-
-
 def add_model(parser, what):
     """--model and --save; `what` it is used for instead of learning."""
     parser.add_argument("--model", metavar="FILE", help=f"learn nothing: {what} with the model in this file")
@@ -81,17 +76,18 @@ def add_training(parser, hold_out):
     """How an estimator is trained, and which share is held out unless there is a file for the test."""
     add = parser.add_argument
     if hold_out is not None:
-        text = "share of the data that is not learnt but tested on; 0: no test (%(default)s)"
-        parser.add_argument("--hold-out", type=share_or_0, default=hold_out, metavar="P", help=text)
+        text = f"share of the data that is not learnt but tested on; 0: no test ({hold_out})"
+        add("--hold-out", type=share_or_0, metavar="P", help=text)
+        parser.set_defaults(usual_hold_out=hold_out)
     add("--epochs", type=positive, metavar="N", help="how often all data are used")
     text = "any other parameter of the estimator, such as hidden_size=64; may be repeated"
     add("--set", type=assignment, action="append", default=[], metavar="NAME=VALUE", help=text)
-    add_seed(parser)
+    add("--seed", type=natural, metavar="N", help="of the random numbers (0)")
 
 
 def add_impute(parser):
     """--impute"""
-    text = "what missing values become: the last one before them, the mean, or on a line between neighbours"
+    text = "what missing values become: the last one, the mean, or on a line between neighbours; default: an error"
     parser.add_argument("--impute", choices=("forward", "mean", "linear"), help=text)
 
 

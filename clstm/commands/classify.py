@@ -98,9 +98,7 @@ def run(args):
 
 def classify(args):
     """With a saved model."""
-    model = models.load(
-        args, "target", "id", "time", "text", "test", "predict", "save", "impute", "epochs", "set", "plot"
-    )
+    model = models.load(args, "target", "id", "time", "text", "test", "predict", "impute", "plot", "seed")
     found = read(args.file, Form(**model.form_), model.get_params().get("impute"), labels=False)
     told = predictions(model, found)
     finish(args, prediction_lines(told), {"predictions": told})
@@ -136,11 +134,12 @@ def learn(args):
 
 def check_arguments(args):
     """Raises UsageError for arguments that do not go together."""
+    share = models.share_held_out(args)
     if args.text and (args.id or args.time or args.impute):
         raise UsageError("argument --text: a text has no --id, --time or --impute")
     if args.time and not args.id:
         raise UsageError("argument --time: goes with --id, for a file with a row for each step")
-    if args.plot and args.test is None and not args.hold_out:
+    if args.plot and args.test is None and not share:
         raise UsageError("argument --plot: there is no test to draw, with --hold-out 0 and without --test")
 
 

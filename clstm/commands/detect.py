@@ -59,8 +59,7 @@ def run(args):
     """The command; raises `CommandError`."""
     check_outputs(args, args.file, args.model)
     if args.model:
-        given = ("column", "time", "method", "window", "contamination", "learn", "save", "impute", "epochs", "set")
-        model = models.load(args, *given)
+        model = models.load(args, "column", "time", "method", "window", "contamination", "learn", "impute", "seed")
         found = read(args, model.columns_["columns"], model.columns_["time"], model.impute)
         begin(args, args.file, *data_lines(found, 0))
     else:

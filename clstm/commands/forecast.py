@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import argparse
 import importlib.resources
-from typing import TYPE_CHECKING, NamedTuple
+from contextlib import contextmanager
 
 import numpy as np
 
-from .arguments import add_seed, positive, season, share
-from .errors import CommandError, refused_in
+from . import forecast_channels, models
+from .arguments import add_impute, add_model, add_report, add_training, positive, season, share
+from .errors import CommandError, UsageError, refused_in
 from .files import check_outputs, read_bytes, write_outputs
-from .forecast_report import backtest_lines, forecast_lines, plan_lines, series_lines
+from .forecast_report import HORIZON, LEVEL, Result, document, report_lines, series_lines, steps_of
 from .pictures import new_figure, picture
 from .tables import Series, read_series
-
-if TYPE_CHECKING:
-    from ..forecasting import Backtest, Forecast, Forecaster
+from .text import begin, finish
 
 SAMPLE = "airline.csv"  # monthly airline passengers; clstm/data/README.md says where it comes from
 
 DESCRIPTION = """\
-Forecast a column of a CSV file with an LSTM.
+Forecast columns of a CSV file with an LSTM.
 
 The rows are evenly spaced steps in time, oldest first. Logarithm, season and
 differences are found from the data. The last values are held out first, and
@@ -36,9 +35,17 @@ examples:
       the next 12 values of the column "units", and a picture of them
   clstm forecast power.csv --column kW --season 24 --save power.safetensors
       hourly values of which you know that they repeat every day; the model
-      goes to a file: clstm.forecasting.Forecaster.load reads it
-  clstm forecast sales.csv --column units --quiet > next.txt
-      only the table of the forecast, for another program
+      goes to a file
+  clstm forecast --model power.safetensors newer.csv --column kW
+      later, when newer.csv has the same rows and some more: what comes next,
+      without learning anew
+  clstm forecast weather.csv --column max --column min --horizon 7
+      two columns, each of which may help to foretell the other
+  clstm forecast shop.csv --column units --exog promotion
+      what is known in advance helps: the last rows have a promotion, and no
+      units yet; as many are forecast
+  clstm forecast sales.csv --column units --json > next.json
+      everything for another program; --quiet prints the table only
 """
 
 
@@ -46,62 +53,81 @@ def add_arguments(parser):
     """What `clstm forecast` takes."""
     add = parser.add_argument
     add("csv", nargs="?", metavar="CSV", help="the file; without it, the airline passengers that come with clstm")
-    add("--column", metavar="NAME", help="what to forecast; needed if several columns hold numbers")
+    text = "what to forecast; needed if several columns hold numbers, may be repeated"
+    add("--column", metavar="NAME", action="append", default=[], help=text)
+    text = "a column that is known in advance, also in the rows to forecast; may be repeated"
+    add("--exog", metavar="NAME", action="append", default=[], help=text)
     add("--date", metavar="NAME", help="the column of the dates, or none; default: the first that holds dates")
-    add("--horizon", type=positive, default=24, metavar="N", help="how many values to forecast (%(default)s)")
+    add("--horizon", type=positive, metavar="N", help=f"how many values to forecast ({HORIZON})")
     add("--season", type=season, metavar="S", help="steps after which it repeats, or none; default: found in the data")
     log = "see logarithms, for changes that grow with the level; default: found in the data"
     add("--log", action=argparse.BooleanOptionalAction, default=None, help=log)
-    add("--level", type=share, default=0.8, metavar="P", help="share of the values inside the band (%(default)s)")
-    add_seed(parser)
-    add("--plot", metavar="FILE", help="draw history, back-test and forecast: .png, .svg or .pdf")
-    add("--save", metavar="FILE", help="write the trained model: .safetensors")
-    add("--quiet", action="store_true", help="print the table of the forecast only, without back-test and progress")
-
-
-class Result(NamedTuple):
-    """What `clstm forecast` has to tell."""
-
-    series: Series
-    model: Forecaster
-    forecast: Forecast
-    backtest: Backtest | None
+    add("--level", type=share, metavar="P", help=f"share of the values inside the band ({LEVEL})")
+    add_training(parser, hold_out=None)
+    add_impute(parser)
+    add_model(parser, "forecast")
+    add_report(parser, "history, back-test and forecast")
 
 
 def run(args):
     """The command; raises `CommandError`."""
-    check_outputs(args, args.csv)
+    check_outputs(args, args.csv, args.model)
+    if args.model:
+        results, model = saved(args), None
+    elif len(args.column) > 1 or args.exog or args.impute:
+        results, model = forecast_channels.learnt(args)
+    else:
+        results, model = learnt(args)
+    written = write_outputs(args, model, drawn(args, results))
+    finish(args, report_lines(results, args.quiet), document(results), written)
+
+
+def learnt(args):
+    """Back-test and forecast of one column; and the model."""
     name, data = input_of(args.csv)
+    horizon, level = args.horizon or HORIZON, args.level or LEVEL
     with refused_in(name):
-        series = read_series(data, args.column, args.date)
+        series = read_series(data, *(args.column or [None]), args.date)
     check_above_zero(args, name, series)
-    if not args.quiet:
-        print(*series_lines(name, series), sep="\n", flush=True)
-    result = learn(args, name, series)
-    written = write_outputs(args, result.model, drawn(args, result))
-    if not args.quiet:
-        print(*plan_lines(result.model), *backtest_lines(result.backtest, args.level), sep="\n")
-        print(f"\nForecast, with the band that should hold {100 * args.level:g} % of the values\n")
-    title, labels, _ = steps_of(series, args.horizon)
-    print(*forecast_lines(labels[len(series.values) :], result.forecast, title), sep="\n")
-    if written and not args.quiet:
-        print(f"\nwrote {' and '.join(written)}")
+    begin(args, *series_lines(name, series))
+
+    from ..forecasting import Forecaster  # not before it is clear that there is something to learn
+
+    epochs = {} if args.epochs is None else {"epochs": args.epochs}
+    options = {**epochs, **models.chosen(args, "Forecaster", Forecaster.__init__.__kwdefaults__)}
+    try:
+        model = Forecaster(horizon, **{"season": args.season, "log": args.log, "seed": args.seed or 0, **options})
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"argument --set: {error}") from error
+    progress, needs_test = not args.quiet, not args.quiet or args.plot is not None
+    check_length(horizon, name, series, needs_test)
+    with values_refused_in(name, series):
+        test = model.backtest(series.values, level=level, progress=progress) if needs_test else None
+        model.fit(series.values, progress=progress)
+    networks = f"{model.networks} LSTMs of {model.hidden_size} units, which see the last {model.plan.window}"
+    result = Result(series, model.plan, model.season, networks, model.predict(level), level, test)
+    return [result], model
 
 
-def steps_of(series, horizon):
-    """What the steps of series and forecast are called, as title, labels, and values for an axis.
-
-    They are dates if these are evenly spaced, and do not leave the calendar; otherwise numbers from 1.
-    """
-    dates, rows = series.dates, len(series.values)
-    if dates is not None and dates.step is not None:
-        try:
-            times = dates.times + dates.following(horizon)
-            return "date", [dates.text(time) for time in times], times
-        except OverflowError:
-            pass
-    numbers = range(1, rows + horizon + 1)
-    return "step", list(map(str, numbers)), numbers
+def saved(args):
+    """Forecasts of a saved model."""
+    model = models.load(args, "exog", "horizon", "season", "log", "impute", "seed")
+    if args.csv is None and args.plot is not None:
+        raise UsageError("argument --plot: needs the file with the history")
+    if type(model).__name__ != "Forecaster":
+        return forecast_channels.saved(args, model)
+    level = args.level or LEVEL
+    if args.csv is None:
+        series = Series("value", np.full(model.count, np.nan), [], None, 0)
+    else:
+        data = read_bytes(args.csv)
+        with refused_in(args.csv):
+            series = read_series(data, *(args.column or [None]), args.date)
+        begin(args, *series_lines(args.csv, series))
+        with values_refused_in(args.csv, series):
+            model.follow(series.values)
+    networks = f"{model.networks} LSTMs of {model.hidden_size} units, which see the last {model.plan.window}"
+    return [Result(series, model.plan, model.season, networks, model.predict(level), level, None)]
 
 
 def input_of(path):
@@ -120,21 +146,15 @@ def check_above_zero(args, name, series):
         raise CommandError(f"{name}: {where}: --log needs values above 0, got {series.values[bad[0]]:g}")
 
 
-def learn(args, name, series):
-    """Back-test and forecast."""
-    from ..forecasting import Forecaster  # not before it is clear that there is something to learn
-
-    model = Forecaster(args.horizon, season=args.season, log=args.log, seed=args.seed)
-    needs_test = not args.quiet or args.plot is not None
-    check_length(args.horizon, name, series, needs_test)
+@contextmanager
+def values_refused_in(name, series):
+    """A ValueError about the values y becomes a CommandError that says which column it is."""
     try:
-        test = model.backtest(series.values, level=args.level, progress=not args.quiet) if needs_test else None
-        model.fit(series.values, progress=not args.quiet)
+        yield
     except ValueError as error:
         text = str(error)
         text = f"column {series.name!r}: {text[3:]}" if text.startswith("y: ") else text
         raise CommandError(f"{name}: {text}") from error
-    return Result(series, model, model.predict(args.level), test)
 
 
 def check_length(horizon, name, series, needs_test):
@@ -152,20 +172,22 @@ def check_length(horizon, name, series, needs_test):
         raise CommandError(f"{name}: column {series.name!r}: {text}")
 
 
-def drawn(args, result):
+def drawn(args, results):
     """The picture as bytes; None if there is to be none."""
     if args.plot is None:
         return None
     from .. import plot
 
-    figure = new_figure()
-    plot.forecast(
-        result.series.values,
-        result.forecast,
-        backtest=result.backtest,
-        steps=steps_of(result.series, args.horizon)[2],
-        level=args.level,
-        name=result.series.name,
-        ax=figure.add_subplot(),
-    )
+    figure = new_figure(9, 5 if len(results) == 1 else 1 + 3 * len(results))
+    panels = figure.subplots(len(results), squeeze=False, sharex=True)[:, 0]
+    for ax, result in zip(panels, results, strict=True):
+        plot.forecast(
+            result.series.values,
+            result.forecast,
+            backtest=result.backtest,
+            steps=steps_of(result.series, len(result.forecast.mean))[2],
+            level=result.level,
+            name=result.series.name,
+            ax=ax,
+        )
     return picture(args.plot, figure)

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import textwrap
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from .text import field, formatter, less, paragraph, percent
 
+if TYPE_CHECKING:
+    from ..forecasting import Backtest, Forecast
+    from ..forecasting.series import Plan
+    from .tables import Series
+
+HORIZON, LEVEL = 24, 0.8  # unless told otherwise
 POWERS = {0: "logarithm", 0.5: "square root", 1: "none"}
 ROWS = {
     "lstm": "LSTM",
@@ -20,6 +27,87 @@ WORDS = {
     "seasonal_naive": "seasonal-naive",
     "last_value": "the last value repeated",
 }
+
+
+class Result(NamedTuple):
+    """What there is to tell of a column.
+
+    Attributes
+    ----------
+    series : Series
+    plan : Plan
+    season : float or None
+        As it was given.
+    networks : str
+        What was trained.
+    forecast : Forecast
+    level : float
+        Of its band.
+    backtest : Backtest or None
+    """
+
+    series: Series
+    plan: Plan
+    season: float | None
+    networks: str
+    forecast: Forecast
+    level: float
+    backtest: Backtest | None
+
+
+def steps_of(series, horizon):
+    """What the steps of series and forecast are called, as title, labels, and values for an axis.
+
+    They are dates if these are evenly spaced, and do not leave the calendar; otherwise numbers from 1.
+    """
+    dates, rows = series.dates, len(series.values)
+    if dates is not None and dates.step is not None:
+        try:
+            times = dates.times + dates.following(horizon)
+            return "date", [dates.text(time) for time in times], times
+        except OverflowError:
+            pass
+    numbers = range(1, rows + horizon + 1)
+    return "step", list(map(str, numbers)), numbers
+
+
+def document(results):
+    """All of it, for JSON."""
+    told = []
+    for result in results:
+        series, test, rows = result.series, result.backtest, len(result.series.values)
+        steps = steps_of(series, len(result.forecast.mean))[1][rows:]
+        values = zip(steps, *result.forecast, strict=True)
+        entry = {
+            "column": series.name,
+            "rows": rows,
+            "missing": int(np.isnan(series.values).sum()),
+            "plan": result.plan._asdict(),
+            "backtest": None,
+            "level": result.level,
+            "forecast": [dict(zip(("step", "mean", "low", "high"), row, strict=True)) for row in values],
+        }
+        if test is not None:
+            scores = {name: {"rmse": rmse, "mae": mae} for name, (rmse, mae) in test.scores().items()}
+            entry["backtest"] = {"origin": test.origin, "inside_band": test.inside(), "scores": scores}
+        told.append(entry)
+    return {"columns": told}
+
+
+def report_lines(results, quiet):
+    """Everything behind what was read; or the tables of the forecasts only."""
+    lines = []
+    for result in results:
+        series, rows = result.series, len(result.series.values)
+        title, labels, _ = steps_of(series, len(result.forecast.mean))
+        if len(results) > 1:
+            lines += ["", f"Column {series.name}"] if not quiet else ["", f"  {series.name}"]
+        if not quiet:
+            lines += plan_lines(result)
+            lines += backtest_lines(result.backtest, result.level) if result.backtest is not None else []
+            lines += ["", f"Forecast, with the band that should hold {100 * result.level:g} % of the values", ""]
+        lines += forecast_lines(labels[rows:], result.forecast, title)
+    return lines
 
 
 def series_lines(name, series):
@@ -42,16 +130,15 @@ def when(dates):
     return [f"{dates.text(dates.times[0])} to {dates.text(dates.times[-1])}", how_often]
 
 
-def plan_lines(model):
+def plan_lines(result):
     """What the preparation found, and what was trained on it."""
-    plan = model.plan
+    plan = result.plan
     sees = "changes from step to step" if plan.difference else "values, not their changes"
-    units = f"{model.networks} LSTMs of {model.hidden_size} units, which see the last {plan.window}; their mean counts"
     return [
         field("transform", POWERS[plan.power]),
-        field("season", season_text(model.season, plan)),
+        field("season", season_text(result.season, plan)),
         field("differences", f"{'yes' if plan.difference else 'no'}: the networks see {sees}"),
-        field("networks", units),
+        field("networks", f"{result.networks}; their mean counts"),
     ]
 
 

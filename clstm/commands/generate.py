@@ -57,7 +57,7 @@ def run(args):
 
 def generate(args):
     """With a saved model."""
-    model = models.load(args, "save", "epochs", "set")
+    model = models.load(args)
     if args.words and type(model).__name__ != "WordLM":
         raise CommandError(f"{args.model}: expected a model of words for --words, got one of characters")
     text = written_text(args, model)
@@ -79,9 +79,10 @@ def learn(args):
 
 def parts(args, name, text):
     """What is learnt, and what is held out, from the beginning of a line on if it can be; raises CommandError."""
-    if not args.hold_out:
+    share = args.usual_hold_out if args.hold_out is None else args.hold_out
+    if not share:
         return text, ""
-    cut = round(len(text) * (1 - args.hold_out))
+    cut = round(len(text) * (1 - share))
     line = text.rfind("\n", 0, cut) + 1
     cut = line if line > cut / 2 else cut
     learnt, held = text[:cut], text[cut:]
@@ -103,7 +104,7 @@ def judged(args, model, learnt, held):
 
 def written_text(args, model):
     """The prompt, and what the model says behind it."""
-    options = {"temperature": args.temperature, "random_state": args.seed}
+    options = {"temperature": args.temperature, "random_state": args.seed or 0}
     with refused_in("prompt"):
         return args.prompt + model.generate(args.length, args.prompt, **options)
 

@@ -8,7 +8,7 @@ from .errors import CommandError, UsageError, refused_in
 
 MADE_BY = {  # the estimators of each subcommand
     "classify": ("LSTMClassifier", "LSTMTextClassifier"),
-    "forecast": ("Forecaster",),
+    "forecast": ("Forecaster", "LSTMForecaster"),
     "tag": ("LSTMTagger",),
     "generate": ("CharLM", "WordLM"),
     "detect": ("LSTMAnomalyDetector",),
@@ -28,14 +28,18 @@ def make(args, kind, **options):
     from .. import estimators
 
     kind = getattr(estimators, kind)
-    options |= {"random_state": args.seed, "progress": not args.quiet}
+    options |= {"random_state": args.seed or 0, "progress": not args.quiet}
     if args.epochs is not None:
         options["epochs"] = args.epochs
-    known = kind().get_params()
+    return kind(**{**options, **chosen(args, kind.__name__, kind().get_params())})
+
+
+def chosen(args, kind, known):
+    """What --set says; raises UsageError for a name that is no known parameter."""
     for name, _ in args.set:
         if name not in known:
-            raise UsageError(f"argument --set: {kind.__name__} has no parameter {name!r}, but {', '.join(known)}")
-    return kind(**{**options, **dict(args.set)})
+            raise UsageError(f"argument --set: {kind} has no parameter {name!r}, but {', '.join(known)}")
+    return dict(args.set)
 
 
 def learn(args, model, where, *data):
@@ -59,7 +63,7 @@ def load(args, *others):
     ----------
     args : argparse.Namespace
     *others : str
-        Names of options that have no meaning with it.
+        Names of options that have no meaning with it, besides those of training.
 
     Raises
     ------
@@ -68,18 +72,35 @@ def load(args, *others):
     UsageError
         One of these options is given.
     """
-    from .. import estimators
-
-    for name in others:
-        if getattr(args, name) not in (None, []):
-            raise UsageError(f"argument --{name}: not with --model, which learns nothing")
+    for name in (*others, "save", "hold_out", "epochs", "set"):
+        if getattr(args, name, None) not in (None, []):
+            raise UsageError(f"argument --{name.replace('_', '-')}: not with --model, which learns nothing")
     with refused_in(args.model):
-        model = estimators.load(args.model)
+        model = read(args.model)
     name = type(model).__name__
     if name not in MADE_BY[args.command]:
         hint = "".join(f"; clstm {command} uses it" for command, kinds in MADE_BY.items() if name in kinds)
         raise CommandError(f"{args.model}: expected a model of clstm {args.command}, got {name}{hint}")
     return model
+
+
+def read(path):
+    """The estimator, or the `Forecaster`, in a file."""
+    from .. import estimators, forecasting, safetensors
+    from ..forecasting.file import ENTRY
+
+    with safetensors.Reader(path) as reader:
+        is_forecaster = ENTRY in reader.metadata
+    return forecasting.Forecaster.load(path) if is_forecaster else estimators.load(path)
+
+
+def share_held_out(args):
+    """--hold-out, or what is usual; 0 if there is a file for the test."""
+    if args.test is None:
+        return args.usual_hold_out if args.hold_out is None else args.hold_out
+    if args.hold_out is not None:
+        raise UsageError("argument --hold-out: not with --test, for which all of the first file is learnt")
+    return 0
 
 
 def hold_out(args, where, what, groups):
@@ -103,15 +124,15 @@ def hold_out(args, where, what, groups):
     CommandError
         There is to be a test, but the groups are too small for it.
     """
-    rng = np.random.default_rng(args.seed)
+    rng, share = np.random.default_rng(args.seed or 0), share_held_out(args)
     places = {}
     for row, group in enumerate(groups):
         places.setdefault(group, []).append(row)
     chosen = set()
     for rows in places.values():
-        count = min(len(rows) - 1, round(args.hold_out * len(rows)))
+        count = min(len(rows) - 1, round(share * len(rows)))
         chosen |= set(rng.permutation(rows)[:count].tolist())
-    if args.hold_out and not chosen:
+    if share and not chosen:
         each = f" of each of {len(places)} kinds" if len(places) > 1 else ""
         hint = "--hold-out 0 learns all, without a test"
         raise CommandError(f"{where}: expected more {what}{each} to hold some out, got {len(groups)} in all ({hint})")

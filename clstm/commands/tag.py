@@ -81,7 +81,7 @@ def run(args):
 
 def tag(args):
     """With a saved model."""
-    model = models.load(args, "test", "save", "epochs", "set")
+    model = models.load(args, "test", "seed")
     sentences = read_sentences(args.file)
     tags = model.predict(sentences)
     if args.json:
@@ -94,6 +94,7 @@ def tag(args):
 
 def learn(args):
     """Learns, and tests."""
+    models.share_held_out(args)
     sentences, tags = read_learnt(args.file)
     test = None if args.test is None else read_learnt(args.test)
     learnt, tested, where = parts(args, sentences, tags, test)

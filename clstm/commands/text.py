@@ -68,10 +68,10 @@ def counted(counts, most=12):
     return f"{len(counts)}: {shown}" + (f" and {len(counts) - most} more" if len(counts) > most else "")
 
 
-def begin(args, name, *lines):
+def begin(args, first, *lines):
     """Prints what was read, unless only results are wanted."""
     if not (args.quiet or args.json):
-        print(shortened(name, 78), *lines, sep="\n", flush=True)
+        print(first, *lines, sep="\n", flush=True)
 
 
 def finish(args, lines, document, written=()):

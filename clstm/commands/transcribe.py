@@ -86,7 +86,7 @@ def run(args):
 
 def transcribe(args):
     """With a saved model."""
-    model = models.load(args, "labels", "target", "test", "save", "epochs", "set")
+    model = models.load(args, "labels", "target", "test", "seed")
     found = [read_others(path, model.rate_) for path in args.files]
     for path, recordings in zip(args.files, found, strict=True):
         check_features(path, recordings, model.n_features_in_)
@@ -98,6 +98,7 @@ def transcribe(args):
 
 def learn(args):
     """Learns, and tests."""
+    models.share_held_out(args)
     if len(args.files) > 1:
         raise UsageError(f"expected one folder or .npz file to learn, got {len(args.files)}")
     (path,) = args.files

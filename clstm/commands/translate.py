@@ -73,7 +73,7 @@ def run(args):
 
 def translate(args):
     """With a saved model."""
-    model = models.load(args, "test", "save", "epochs", "set")
+    model = models.load(args, "test", "seed")
     texts = args.words
     if not texts:
         texts = [line for line in read_input(None)[1].splitlines() if line.strip()]
@@ -88,6 +88,7 @@ def translate(args):
 
 def learn(args):
     """Learns, and tests."""
+    models.share_held_out(args)
     (path,) = args.words
     pairs = read_pairs(path)
     test = None if args.test is None else read_pairs(args.test)

@@ -140,6 +140,11 @@ class Forecaster:
         """The choices that `fit` made."""
         return self._learnt().preparation.plan
 
+    @property
+    def count(self) -> int:
+        """How many values of the series are known; the forecast begins behind them."""
+        return self._learnt().count
+
     # Learning
 
     def fit(self, y: ArrayLike, *, progress: bool = True) -> Forecaster:
@@ -201,6 +206,36 @@ class Forecaster:
         paths = preparation.paths(feed_back(net, tails, self.horizon), rest[origins - 1], origins)
         truth = np.append(preparation.transformed(y), np.full(self.horizon, np.nan))
         return truth[origins[:, None] + np.arange(self.horizon)] - paths
+
+    def follow(self, y: ArrayLike) -> Forecaster:
+        """Takes note of what has come since, without learning: the next forecast begins behind it.
+
+        Parameters
+        ----------
+        y : array_like, (n,)
+            The series from the first value that `fit` saw on; as for `fit`.
+
+        Returns
+        -------
+        Forecaster
+            Itself.
+
+        Raises
+        ------
+        TypeError, ValueError
+            The series does not fit, or is shorter than the one that was learnt; nothing has changed then.
+        """
+        fitted, y = self._learnt(), self._checked(y)
+        preparation, power = fitted.preparation, fitted.preparation.plan.power
+        if len(y) < fitted.count:
+            raise _arrays.wrong(ValueError, "y", f"the {fitted.count} values that were learnt, and more", len(y))
+        if (power < 1 and np.nanmin(y) < 0) or (power == 0 and np.nanmin(y) == 0):
+            expected = f"values {'above 0' if power == 0 else 'of at least 0'}, as those that were learnt"
+            raise _arrays.wrong(ValueError, "y", expected, np.nanmin(y))
+        rest = preparation.rest(y)
+        tail = preparation.inputs(rest)[-preparation.plan.window :]
+        self._fitted = fitted._replace(count=len(y), level=float(rest[-1]), tail=tail)
+        return self
 
     # Telling
 
