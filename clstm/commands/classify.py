@@ -32,13 +32,13 @@ EXAMPLES = """\
 examples:
   clstm classify gestures.csv --target label
       learns four fifths of the rows, and tests on the others
-  clstm classify walks.csv --target room --id walk --time t --save walks.safetensors
+  clstm classify walks.csv --target room --id walk --time t --save m.safetensors
       a row for each step; the model goes to a file
-  clstm classify --model walks.safetensors new_walks.csv
+  clstm classify --model m.safetensors new_walks.csv
       the class of each sequence in another file, and how sure it is
   clstm classify reviews.csv --target stars --text review --test more.csv
       texts; all of reviews.csv is learnt, and more.csv is the test
-  clstm classify gestures.csv --target label --predict new.csv --json > new.json
+  clstm classify gestures.csv --predict new.csv --json > new.json
       everything for another program
 """
 SHOWN = 12  # classes of a confusion table, if they fit
@@ -98,8 +98,12 @@ def run(args):
 
 def classify(args):
     """With a saved model."""
-    model = models.load(args, "target", "id", "time", "text", "test", "predict", "impute", "plot", "seed")
-    found = read(args.file, Form(**model.form_), model.get_params().get("impute"), labels=False)
+    model = models.load(args, "test", "predict", "impute", "plot", "seed")
+    columns = {"target": "target", "id": "id", "time": "time", "text": "text", "channels": None}
+    form = Form(**models.reading_of(args, model, **columns))
+    if (type(model).__name__ == "LSTMTextClassifier") != (form.text is not None):
+        raise UsageError("argument --text: needed for a model of texts, and only for one")
+    found = read(args.file, form, model.get_params().get("impute"), labels=False)
     told = predictions(model, found)
     finish(args, prediction_lines(told), {"predictions": told})
 
@@ -121,7 +125,7 @@ def learn(args):
         else models.make(args, "LSTMClassifier", impute=args.impute)
     )
     model = models.learn(args, estimator, args.file, learnt.x, np.array(learnt.labels))
-    model.form_ = form._asdict()
+    model.reading_ = form._asdict()
     lines, result = [], judged(model, learnt, tested, where) if tested.x else None
     if result is not None:
         document["test"] = test_document(result)

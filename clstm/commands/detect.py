@@ -27,9 +27,9 @@ examples:
       events with their scores, and a picture of them
   clstm detect taxi.csv --learn 0.5 --contamination 0.002
       learns the first half, which is known to be in order
-  clstm detect machine.csv --column volt --column ampere --save machine.safetensors
+  clstm detect machine.csv --column volt --column ampere --save m.safetensors
       several columns together; the model goes to a file
-  clstm detect --model machine.safetensors tomorrow.csv --json
+  clstm detect --model m.safetensors tomorrow.csv --json
       looks at other values, for another program
 """
 METHODS = ("forecast", "autoencoder")
@@ -59,8 +59,9 @@ def run(args):
     """The command; raises `CommandError`."""
     check_outputs(args, args.file, args.model)
     if args.model:
-        model = models.load(args, "column", "time", "method", "window", "contamination", "learn", "impute", "seed")
-        found = read(args, model.columns_["columns"], model.columns_["time"], model.impute)
+        model = models.load(args, "method", "window", "contamination", "learn", "impute", "seed")
+        known = models.reading_of(args, model, columns="column", time="time")
+        found = read(args, known["columns"], known["time"], model.impute)
         begin(args, args.file, *data_lines(found, 0))
     else:
         found = read(args, args.column, args.time, args.impute)
@@ -97,7 +98,7 @@ def learnt(args, found, count):
         raise CommandError(f"{args.file}: expected more rows to learn from, got {count} of {len(found.values)}")
     model = models.make(args, "LSTMAnomalyDetector", **options)
     model = models.learn(args, model, args.file, series_of(found)[:count])
-    model.columns_ = {"columns": found.names, "time": args.time}
+    model.reading_ = {"columns": found.names, "time": args.time}
     return model
 
 

@@ -111,11 +111,12 @@ def learnt(args):
 
 def saved(args):
     """Forecasts of a saved model."""
-    model = models.load(args, "exog", "horizon", "season", "log", "impute", "seed")
+    model = models.load(args, "horizon", "season", "log", "impute", "seed")
     if args.csv is None and args.plot is not None:
         raise UsageError("argument --plot: needs the file with the history")
     if type(model).__name__ != "Forecaster":
         return forecast_channels.saved(args, model)
+    models.refuse(args, "not with this model, which has learnt one column", "exog")
     level = args.level or LEVEL
     if args.csv is None:
         series = Series("value", np.full(model.count, np.nan), [], None, 0)

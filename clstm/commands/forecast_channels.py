@@ -93,7 +93,7 @@ def learnt(args):
         before = None if given.exog is None else given.exog[:start]
         test = forecasts(fitted(args, horizon, level, given.values(0, start), before), future, level)
     model = fitted(args, horizon, level, given.values(), given.exog)
-    model.columns_ = {"columns": given.columns.names, "exog": exog, "date": args.date}
+    model.reading_ = {"columns": given.columns.names, "exog": exog, "date": args.date}
     return results(given, model, forecasts(model, given.future, level), level, test), model
 
 
@@ -144,9 +144,12 @@ def saved(args, model):
     """Forecasts of a saved model, of what a file has if there is one."""
     if args.level is not None:
         raise UsageError(f"argument --level: not with this model, {BAND}")
-    columns = model.columns_
-    if args.column or args.date:
-        raise UsageError("arguments --column and --date: not with this model, which knows its columns")
+    columns = models.reading_of(args, model, columns="column", exog="exog", date="date")
+    if len(columns["columns"]) != model.n_features_in_ or len(columns["exog"]) != model.n_exog_in_:
+        count = f"{model.n_features_in_} and {model.n_exog_in_}"
+        raise UsageError(f"arguments --column and --exog: expected {count} of them, as the model has learnt")
+    if model.quantiles_ is None or len(model.quantiles_) != 2:
+        raise CommandError(f"{args.model}: expected a model with two quantiles, the edges of a band")
     low, high = model.quantiles_
     if args.csv is None and columns["exog"]:
         raise UsageError(f"argument CSV: needed, for {columns['exog'][0]!r} in the rows to forecast")

@@ -43,12 +43,12 @@ def chosen(args, kind, known):
 
 
 def learn(args, model, where, *data):
-    """Trains it; raises CommandError that says where the data are from, UsageError for what --set has set."""
-    names = tuple(f"{name}:" for name, _ in args.set)
+    """Trains it; raises CommandError that says where the data are from, or UsageError for a parameter that --set sets."""
+    names = tuple(f"{name}:" for name in model.get_params())
     try:
         model.fit(*data)
     except (TypeError, ValueError) as error:
-        if names and str(error).startswith(names):
+        if args.set and str(error).startswith(names):
             raise UsageError(f"argument --set: {error}") from error
         if isinstance(error, TypeError):
             raise
@@ -63,7 +63,7 @@ def load(args, *others):
     ----------
     args : argparse.Namespace
     *others : str
-        Names of options that have no meaning with it, besides those of training.
+        Names of options that have no meaning with a model, besides those of training.
 
     Raises
     ------
@@ -72,9 +72,7 @@ def load(args, *others):
     UsageError
         One of these options is given.
     """
-    for name in (*others, "save", "hold_out", "epochs", "set"):
-        if getattr(args, name, None) not in (None, []):
-            raise UsageError(f"argument --{name.replace('_', '-')}: not with --model, which learns nothing")
+    refuse(args, "not with --model, which learns nothing", *others, "save", "hold_out", "epochs", "set")
     with refused_in(args.model):
         model = read(args.model)
     name = type(model).__name__
@@ -82,6 +80,41 @@ def load(args, *others):
         hint = "".join(f"; clstm {command} uses it" for command, kinds in MADE_BY.items() if name in kinds)
         raise CommandError(f"{args.model}: expected a model of clstm {args.command}, got {name}{hint}")
     return model
+
+
+def refuse(args, why, *names):
+    """Raises UsageError if one of these options is given."""
+    for name in names:
+        if getattr(args, name, None) not in (None, []):
+            raise UsageError(f"argument --{name.replace('_', '-')}: {why}")
+
+
+def reading_of(args, model, **options):
+    """How the files of a model are read: as it was when it learnt; for a model that Python has saved, by options.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+    model : Estimator
+    **options
+        For each thing to know the name of an option, or the value that a model of Python has.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    CommandError, UsageError
+    """
+    known = getattr(model, "reading_", None)
+    if known is None:
+        return {key: getattr(args, name, name) if isinstance(name, str) else name for key, name in options.items()}
+    if not (isinstance(known, dict) and known.keys() == options.keys()):
+        raise CommandError(f"{args.model}: expected a model that knows {', '.join(options)}, got {known!r:.60}")
+    names = [name for name in options.values() if isinstance(name, str)]
+    refuse(args, "not with this model, which knows how to read its files", *names)
+    return known
 
 
 def read(path):

@@ -23,8 +23,8 @@ class Form(NamedTuple):
 
     Attributes
     ----------
-    target : str
-        The column, or key, of the labels.
+    target : str or None
+        The column, or key, of the labels; None: there are none.
     id, time : str or None
         Columns of a file with a row for each step: which sequence it belongs to, and when it was.
     text : str or None

@@ -87,7 +87,8 @@ def run(args):
 def transcribe(args):
     """With a saved model."""
     model = models.load(args, "labels", "target", "test", "seed")
-    found = [read_others(path, model.rate_) for path in args.files]
+    rate = models.reading_of(args, model, rate=0)["rate"]
+    found = [read_others(path, rate) for path in args.files]
     for path, recordings in zip(args.files, found, strict=True):
         check_features(path, recordings, model.n_features_in_)
     x, names = ([one for recordings in found for one in recordings[part]] for part in (0, 2))
@@ -109,7 +110,7 @@ def learn(args):
     data = data_document(path, recordings)
     begin(args, path, *data_lines(data))
     model = models.learn(args, models.make(args, "SpeechRecognizer"), path, learnt.x, learnt.texts)
-    model.rate_ = recordings.rate
+    model.reading_ = {"rate": recordings.rate}
     result = judged(model, learnt, tested, where) if tested is not None else None
     lines = [] if result is None else ["", *test_lines(result)]
     document = {"data": data, "test": None if result is None else result._asdict()}
@@ -183,8 +184,8 @@ def read_features(path, target=None):
 
 
 def read_others(path, rate):
-    """Recordings to transcribe, of which those learnt had so many samples per second, or were features."""
-    if rate is None:
+    """Recordings to transcribe; those learnt had so many samples per second, None: were features, 0: are not known."""
+    if rate is None or (rate == 0 and path.lower().endswith(".npz")):
         return read_features(path)
     paths = [path]
     if os.path.isdir(path):
@@ -193,7 +194,7 @@ def read_others(path, rate):
             raise CommandError(f"{path}: no .wav files in this folder")
     found = [read_wav(path) for path in paths]
     for path, (_, own) in zip(paths, found, strict=True):
-        if own != rate:
+        if rate and own != rate:
             raise CommandError(f"{path}: expected {rate} samples per second, as in the recordings learnt, got {own}")
     return Recordings([x for x, _ in found], None, paths, rate)
 
