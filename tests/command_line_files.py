@@ -31,6 +31,21 @@ def run(*words, stdin=""):
     return code, out.getvalue(), err.getvalue()
 
 
+def refused(code, message, words, stdin=""):
+    """Asserts that a command line ends with this code and one line on stderr, and changes no file."""
+    before = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
+    found, out, err = run(*words, stdin=stdin)
+    assert message in err
+    assert (found, err.count("\n"), err.startswith("clstm")) == (code, 1, True)
+    assert "wrote" not in out
+    assert {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()} == before
+
+
+def never(*args, **options):
+    """Stands where nothing may be learnt."""
+    raise AssertionError("learns before everything is checked")
+
+
 def table(path, header, rows):
     """Writes a CSV file."""
     lines = [",".join(map(str, row)) for row in [header, *rows]]
