@@ -39,7 +39,8 @@ def run_example(name, line):
     stdin = Path(source).read_text() if source else ""
     code, out, err = command_line_files.run(*shlex.split(f"{line} {faster}"), stdin=stdin)
     assert (code, err) == (0, ""), line
-    assert max(map(len, out.splitlines()), default=0) <= 80 or "--json" in line, line
+    if name != "generate" and "--json" not in line:  # generated lines are as long as they are
+        assert max(map(len, out.splitlines()), default=0) <= 80, line
     if target:
         Path(target).write_text(out)
     if "--json" in line:

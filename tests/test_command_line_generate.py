@@ -79,7 +79,7 @@ BAD = [
     (1, "latin.txt: line 2: expected text in UTF-8, got the byte 0xfc", ["latin.txt"]),
     (1, "wide.txt: expected text, got binary data (or UTF-16: save it as UTF-8)", ["wide.txt"]),
     (1, "short.txt: expected a longer text to hold some out, got 2 characters (--hold-out 0", ["short.txt"]),
-    (1, "--save: 'poems.txt' is the file to read", ["poems.txt", "--save", "./poems.txt"]),
+    (1, "--save: './poems.txt' is the file to read", ["poems.txt", "--save", "./poems.txt"]),
 ]
 
 

@@ -1,6 +1,8 @@
-"""`clstm tag`: learning, the test beside its baseline, tagging of files and of the standard input, and what is refused."""
+"""`clstm tag`: learning, the test beside its baseline, tagging files and the standard input, and what is refused."""
 
 import json
+import re
+import sys
 from pathlib import Path
 
 import command_line_files
@@ -42,15 +44,15 @@ def test_the_test_beside_its_baseline():
     assert Path("m.safetensors").exists()
     code, out, _ = run("tag", "train.tsv", "--test", "dev.tsv", *SMALL)
     assert code == 0
-    assert f"LSTM                           {test['accuracy']:.3f}\n" in out
+    assert re.search(rf"^  LSTM +{test['accuracy']:.3f}$", out, re.MULTILINE)
     assert ("no better than each word's most frequent tag" in out) == (test["accuracy"] <= 1)
 
 
 def test_the_baseline_counts_words_and_unseen_ones():
     Path("a.tsv").write_text("a\tX\na\tX\na\tY\nb\tY\n\n" * 4)
     Path("b.tsv").write_text("a\tX\na\tY\nb\tY\nc\tX\nd\tY\n")
-    found = json.loads(run("tag", "a.tsv", "--test", "b.tsv", "--epochs", "1", "--json")[1])["test"]
-    assert found["baseline"] == 4 / 5  # a is X, b is Y, others are what is most frequent: X and Y are, X came first
+    found = json.loads(run("tag", "a.tsv", "--test", "b.tsv", *SMALL, "--json")[1])["test"]
+    assert found["baseline"] == 3 / 5  # a is X, b is Y, others are X: as frequent as Y, but first
     assert found["unseen"] in (0, 0.5, 1)
 
 
@@ -58,15 +60,12 @@ def test_names_are_judged_as_wholes_by_seqeval(monkeypatch):
     text = "Anna\tB-PER\nLee\tI-PER\nis\tO\nin\tO\nRome\tB-LOC\n\n" * 10
     Path("names.tsv").write_text(text)
     words = ["tag", "names.tsv", *SMALL, "--hold-out", "0.2", "--json"]
-    score = pytest.importorskip("seqeval.metrics").f1_score
+    pytest.importorskip("seqeval")
     test = json.loads(run(*words)[1])["test"]
     assert test["where"] == "2 sentences held out of names.tsv"
     assert set(test["entities"]) == {"precision", "recall", "f1"}
-    model = run("tag", "names.tsv", *SMALL, "--hold-out", "0", "--save", "m.safetensors", "--quiet")
-    assert model == (0, "", "")
-    said = estimators.load("m.safetensors").predict([["Anna", "Lee", "is", "in", "Rome"]])
-    assert 0 <= score([["B-PER", "I-PER", "O", "O", "B-LOC"]], said) <= 1
-    monkeypatch.setitem(__import__("sys").modules, "seqeval.metrics", None)
+    assert (test["entities"]["f1"] == 1) == (test["accuracy"] == 1)
+    monkeypatch.setitem(sys.modules, "seqeval.metrics", None)
     assert json.loads(run(*words)[1])["test"] == {**test, "entities": None}
 
 

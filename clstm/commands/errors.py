@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 
 
@@ -21,8 +22,13 @@ def refused_in(where):
     except OSError as error:
         raise CommandError(f"cannot read {where!r}: {reason(error)}") from error
     except ValueError as error:
-        text = str(error)
+        text = without_name(error)
         raise CommandError(text if text.startswith(where) else f"{where}: {text}") from error
+
+
+def without_name(error):
+    """The message of a ValueError, without the name that the data have in Python: whoever reads it has given a file."""
+    return re.sub(r"^(X|series): ", "", str(error))
 
 
 def reason(error):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .errors import CommandError, UsageError, refused_in
+from .errors import CommandError, UsageError, refused_in, without_name
 
 MADE_BY = {  # the estimators of each subcommand
     "classify": ("LSTMClassifier", "LSTMTextClassifier"),
@@ -43,7 +43,7 @@ def chosen(args, kind, known):
 
 
 def learn(args, model, where, *data):
-    """Trains it; raises CommandError that says where the data are from, or UsageError for a parameter that --set sets."""
+    """Trains it; raises CommandError with the file that the data are from, or UsageError for a parameter of --set."""
     names = tuple(f"{name}:" for name in model.get_params())
     try:
         model.fit(*data)
@@ -52,7 +52,7 @@ def learn(args, model, where, *data):
             raise UsageError(f"argument --set: {error}") from error
         if isinstance(error, TypeError):
             raise
-        raise CommandError(f"{where}: {error}") from error
+        raise CommandError(f"{where}: {without_name(error)}") from error
     return model.set_params(progress=False)  # a model in a file does not know who looked on
 
 

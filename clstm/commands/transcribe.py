@@ -161,11 +161,13 @@ def read_features(path, target=None):
     """Features of an .npz file, with their texts if `target` is given."""
     data = read_bytes(path)
     with refused_in(path):
+        if not data.startswith(b"PK"):
+            raise TableError("expected a folder or an .npz file, got neither")
         try:
             with np.load(io.BytesIO(data), allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
         except (zipfile.BadZipFile, EOFError, AttributeError, TypeError) as error:
-            raise TableError(f"expected a folder or an .npz file, got neither: {error}") from error
+            raise TableError(f"expected an .npz file, got a damaged one: {error}") from error
         for name in ("x", "length", *([target] if target else [])):
             if name not in arrays:
                 raise TableError(f"no array {name!r}; there are {listed(list(arrays))}")
