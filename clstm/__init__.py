@@ -37,15 +37,18 @@ from .training.trainer import Trainer
 
 __version__ = "0.1.0"
 
-LAZY = ("estimators", "text")  # rooms that not every program needs: imported when they are first named
+# What not every program needs is imported when it is first named: rooms, and a function of one
+LAZY = {"estimators": "estimators", "online": "online", "speech": "speech", "text": "text", "tune": "tuning.tune"}
 
 
 def __getattr__(name: str) -> object:
-    if name in LAZY:
-        from importlib import import_module
+    if name not in LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
 
-        return import_module(f".{name}", __name__)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, _, member = LAZY[name].partition(".")
+    found = import_module(f".{module}", __name__)
+    return getattr(found, member) if member else found
 
 
 def __dir__() -> list[str]:
