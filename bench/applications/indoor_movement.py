@@ -9,7 +9,11 @@ import datasets
 from clstm.estimators import LSTMClassifier
 
 TARGET = "accuracy >= 0.80"
-BASELINES = {"logistic regression on 4 segments": 0.596, "echo-state networks (published)": 0.90}
+BASELINES = {
+    "logistic regression on 4 segments": 0.596,
+    "the same without scaling": 0.712,
+    "echo-state networks (published)": 0.90,
+}
 
 
 def run(seed):

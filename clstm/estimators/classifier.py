@@ -27,7 +27,7 @@ class LSTMClassifier(PooledEstimator):
 
     Parameters
     ----------
-    pooling : str, default "max"
+    pooling : str, default "last"
         What of the steps goes to the dense layer: the "last" one, their "mean" or "max", or a mean whose weights are
         learned ("attention", see `AttentionPool`).
     class_weight : dict, "balanced" or None
@@ -114,7 +114,7 @@ class LSTMClassifier(PooledEstimator):
 
     def __init__(
         self,
-        pooling: str = "max",
+        pooling: str = "last",
         class_weight: Mapping[Any, float] | str | None = None,
         hidden_size: int = 64,
         num_layers: int = 1,

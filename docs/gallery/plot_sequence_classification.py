@@ -38,15 +38,15 @@ _ = figure.colorbar(image, ax=axes, label="value")
 # Something simple
 # ----------------
 #
-# Before anything that learns time, something that does not: cut each sequence into four pieces of equal length, take mean and
-# deviation of every channel in each, and give these 96 numbers to a logistic regression.
+# Before anything that learns time, something that hardly does: cut each sequence into four pieces of equal length, take the
+# mean of every channel in each, and its deviation over the whole, and give these 60 numbers to a logistic regression.
 
 
 def segments(sequences):
-    """Mean and deviation of each channel, in each of four pieces of a sequence."""
+    """Means of each channel in four pieces of a sequence, and deviations over all of it."""
+    means = [[piece.mean(axis=0) for piece in np.array_split(x, 4)] for x in sequences]
     return [
-        np.concatenate([f(p, axis=0) for p in np.array_split(x, 4) for f in (np.mean, np.std)])
-        for x in sequences
+        np.concatenate([*own, x.std(axis=0)]) for own, x in zip(means, sequences, strict=True)
     ]
 
 
@@ -59,8 +59,8 @@ print(f"logistic regression: {simple.score(segments(test.x), test.y):.3f}")
 # -------
 #
 # ``LSTMClassifier`` takes the sequences as they are, a list of arrays of unequal length. It scales each channel by the
-# training data, reads each sequence in both directions, and takes over all steps the largest of what each unit gives;
-# a dense layer makes nine scores of that. We train three of them and take the mean of their scores.
+# training data and reads each sequence in both directions; a dense layer makes nine scores of what the two have at their ends.
+# We train three such networks and take the mean of their scores.
 
 vowels = LSTMClassifier(networks=3, random_state=0).fit(train.x, train.y)
 print(f"LSTM: {vowels.score(test.x, test.y):.3f}")
@@ -105,11 +105,10 @@ simple.fit(segments(known[0]), known[1])
 print(f"logistic regression: {simple.score(segments(unknown[0]), unknown[1]):.3f}")
 
 # %%
-# Little more than a coin. What matters is where a walk ends up, so the network goes by the last step, ``pooling="last"``;
-# with 210 walks to learn from, it is a smaller one. These choices were made within buildings 1 and 2: learning in one of
-# them and being tested in the other.
+# Little better than a coin. (Without the scaling it is 0.71, but who could have known before?) The network is as above, but
+# smaller, because there are only 210 walks to learn from.
 
-walking = LSTMClassifier(pooling="last", hidden_size=32, networks=5, random_state=0).fit(*known)
+walking = LSTMClassifier(hidden_size=32, networks=5, random_state=0).fit(*known)
 print(f"LSTM: {walking.score(*unknown):.3f}")
 
 # %%
@@ -118,7 +117,7 @@ print(f"LSTM: {walking.score(*unknown):.3f}")
 
 figure, axes = plt.subplots(figsize=(8, 3.6), layout="constrained")
 leaves = list(walking.classes_).index(1)
-for number in range(24):
+for number in range(0, len(unknown[0]), 5):
     x, y = unknown[0][number], unknown[1][number]
     prefixes = [x[:count] for count in range(1, len(x) + 1)]
     seconds = np.arange(1, len(x) + 1) / 8
