@@ -59,7 +59,7 @@ class LSTMTagger(Estimator):
     Parameters
     ----------
     crf : bool
-        Whether the tags are chosen together. False: each by itself, which is faster and as good where a tag says little
+        Whether the tags are chosen together. False: each by itself, which is faster, and hardly worse where a tag says little
         about the next one.
     tag_bias : dict from str to float, optional
         What is added to the scores of tags in predictions (logit adjustment, Menon et al. 2021): ``{"O": -1.0}`` finds
@@ -128,15 +128,15 @@ class LSTMTagger(Estimator):
         min_count: int = 1,
         characters: str = "lstm",
         character_dim: int = 25,
-        character_size: int = 50,
+        character_size: int = 64,
         word_dropout: float = 0.5,
         hidden_size: int = 128,
         num_layers: int = 1,
         bidirectional: bool = True,
         dropout: float = 0.5,
-        epochs: int = 10,
+        epochs: int = 12,
         batch_size: int = 16,
-        learning_rate: float = 3e-3,
+        learning_rate: float = 1e-2,
         weight_decay: float = 1e-2,
         clip_norm: float | None = 1.0,
         validation_fraction: float = 0.1,
