@@ -12,7 +12,10 @@ import clstm
 from clstm import estimators
 from clstm.commands.translate import most_similar
 
-SMALL = [f"--set={text}" for text in ("dim=16", "hidden_size=16", "batch_size=4", "learning_rate=0.02", "beam_width=1", "dropout=0")]
+SMALL = [
+    f"--set={text}"
+    for text in ("dim=16", "hidden_size=16", "batch_size=4", "learning_rate=0.02", "beam_width=1", "dropout=0")
+]
 
 
 @pytest.fixture(autouse=True)
