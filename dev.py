@@ -206,7 +206,7 @@ def compare(args):
 
 
 def docs(args):
-    """Builds the documentation into docs/_build/html; a warning is an error."""
+    """Runs the tutorials and builds the documentation into docs/_build/html; a warning is an error."""
     prepare("docs")
     run(python_of(VENV), "-m", "sphinx", "-W", "--keep-going", "-b", "html", *args.rest, "docs", "docs/_build/html")
 

@@ -1,11 +1,18 @@
 """How Sphinx builds these pages; `python3 dev.py docs` calls it, and a warning is an error."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE / "_ext"))
+PATHS = [str(HERE / "_ext"), str(HERE / "data")]  # extensions; and `import datasets` in tutorials
+sys.path[:0] = PATHS
+# For the processes that run tutorials: the paths, and one thread each
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [*PATHS, os.environ.get("PYTHONPATH")]))
+os.environ.update(dict.fromkeys(("CLSTM_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), "1"))
+
+import gallery  # noqa: E402
 
 import clstm  # noqa: E402
 
@@ -20,12 +27,14 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
     "sphinx_copybutton",
+    "sphinx_gallery.gen_gallery",
     "c_header",
     "drawing",
+    "gallery",
     "mathml",
 ]
-exclude_patterns = ["_build", "_drawings", "data"]
-source_suffix = {".md": "markdown"}
+exclude_patterns = ["_build", "_drawings", "data", "gallery"]
+source_suffix = {".md": "markdown", ".rst": "restructuredtext"}  # sphinx-gallery writes the latter
 default_role = "py:obj"  # docstrings write `name` for code: a link where there is something of that name
 show_warning_types = True
 
@@ -42,10 +51,27 @@ napoleon_use_param = False  # what stands for a type is mostly a shape: no links
 napoleon_custom_sections = [("Attributes", "params_style")]
 napoleon_use_rtype = False
 
+# Tutorials: gallery/plot_*.py are run, unless neither they nor their pages have changed since the last build
+sphinx_gallery_conf = {
+    "examples_dirs": "gallery",
+    "gallery_dirs": "tutorials/gallery",
+    "within_subsection_order": "gallery.Order",
+    "reset_modules": ("matplotlib", "gallery.reset"),
+    "parallel": gallery.processes(),
+    "doc_module": ("clstm",),  # names of clstm in the code are links to the reference
+    "backreferences_dir": "tutorials/gallery/backreferences",
+    "download_all_examples": False,
+    "show_signature": False,
+    "write_computation_times": False,
+    "ignore_repr_types": "matplotlib",  # what a call of its methods returns says nothing
+    "image_srcset": ["2x"],  # for screens with small pixels
+    "thumbnail_size": (640, 448),
+}
+
 html_theme = "furo"
 html_title = f"clstm {version}"
 html_static_path = ["_static"]
-html_css_files = ["clstm.css"]
+html_css_files = ["clstm.css", "gallery.css"]
 html_math_renderer = "mathml"
 html_show_sourcelink = False
 html_copy_source = False
