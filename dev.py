@@ -332,9 +332,13 @@ def without_address_randomisation(kind):
 
 # dist
 
+# The tests that could tell a wheel from the source tree: files and data that are there, the module and its threads, the
+# commands, and whatever pages and docstrings show. All others run in the tree, by `dev.py test`
+FROM_WHEEL = ("packaging", "config", "lstm", "cells", "threads", "network", "command_line", "datasets", "docs")
+
 
 def dist(args):
-    """Builds sdist and wheel, looks at the wheel, and tests both after install, outside the source tree."""
+    """Builds the sdist, from it the wheel, looks at the wheel, and tests it after install, outside the source tree."""
     prepare("dist")
     folder = ROOT / "dist"
     shutil.rmtree(folder, ignore_errors=True)
@@ -343,10 +347,8 @@ def dist(args):
     (sdist,) = folder.glob("*.tar.gz")
     with tempfile.TemporaryDirectory(prefix="clstm-dist-") as temporary:
         inspect_wheel(wheel, Path(temporary))
-        test_installed(wheel, sdist, Path(temporary) / "wheel", "-m", "", *SHARED)
-        few = ("packaging", "config", "lstm", "cells")  # the sdist is what the wheel was made of
-        test_installed(sdist, sdist, Path(temporary) / "sdist", *(f"tests/test_{name}.py" for name in few), *SHARED)
-    print(f"{wheel.name} ({wheel.stat().st_size} bytes) and {sdist.name} pass their tests")
+        test_installed(wheel, sdist, Path(temporary), *(f"tests/test_{name}.py" for name in FROM_WHEEL), *SHARED)
+    print(f"{wheel.name} ({wheel.stat().st_size} bytes), built from {sdist.name}, passes its tests")
 
 
 def inspect_wheel(wheel, temporary):
@@ -376,15 +378,16 @@ def exported_names(module):
     return {line.split()[-1].removeprefix("_" if sys.platform == "darwin" else "") for line in listing.splitlines()}
 
 
-def test_installed(package, sdist, folder, *options):
-    """Installs a package into a clean environment and runs the sdist's tests on it, with no clstm folder in sight."""
+def test_installed(wheel, sdist, folder, *options):
+    """Installs a wheel into a clean environment and runs the sdist's tests on it, with no clstm folder in sight."""
+    folder /= "installed"
     with tarfile.open(sdist) as archive:
         archive.extractall(folder, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
     (tree,) = folder.iterdir()
     shutil.rmtree(tree / "clstm")
     venv = folder / "venv"
     make_venv(venv)
-    pip_install(venv, f"{package}[test]")
+    pip_install(venv, f"{wheel}[test]")
     run_pytest(venv, *options, cwd=tree)
 
 
