@@ -24,6 +24,7 @@ OTHERS = {
     "losses": ".losses",
     "characters": ".characters",
     "overhead": ".overhead",
+    "sizes": ".sizes",
 }
 EXAMPLES = """examples:
   python -m bench                                        everything; takes the better part of an hour
@@ -40,6 +41,7 @@ EXAMPLES = """examples:
   python -m bench tasks_1997 --help                      another command: does an LSTM learn what it should?
   python -m bench characters --text tinyshakespeare.txt  another command: a whole training, beside PyTorch
   python -m bench overhead                               another command: what the trainer's own Python costs
+  python -m bench sizes                                  another command: what the libraries take to install and import
 
 kinds of rows: {kinds}
 engines: {engines}"""

@@ -56,6 +56,7 @@ sphinx_gallery_conf = {
     "examples_dirs": "gallery",
     "gallery_dirs": "tutorials/gallery",
     "within_subsection_order": "gallery.Order",
+    "minigallery_sort_order": "gallery.place",
     "reset_modules": ("matplotlib", "gallery.reset"),
     "parallel": gallery.processes(),
     "doc_module": ("clstm",),  # names of clstm in the code are links to the reference

@@ -215,6 +215,29 @@ def test_the_pages_that_teach_have_blocks():
         assert any(block.kind in ("python", "pycon") for block in blocks((ROOT / name).read_text(encoding="utf-8")))
 
 
+def rows_of_tables(text):
+    """The cells of all rows of Markdown tables."""
+    text = text.replace("\N{NO-BREAK SPACE}", " ").replace("~", "")
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
+
+
+def test_the_speeds_of_the_first_page_are_those_that_were_measured():
+    page = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    shown = rows_of_tables(page.partition("## How fast")[2].partition("## ")[0])[2:]
+    assert shown
+    measured = rows_of_tables((ROOT / "docs" / "_drawings" / "speed.md").read_text(encoding="utf-8"))
+    for what, ours, other, ratio in shown:
+        name = re.search(r"\((\S+)\)$", what)[1]
+        other = re.search(r"[\d.]+ \w+$", other)[0]
+        assert any(
+            (row[0] == name or row[0].endswith(f": {name}"))
+            and ours in row
+            and ratio in row
+            and any(cell.endswith(other) for cell in row)
+            for row in measured
+        ), what
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -5,6 +5,7 @@ sphinx-gallery runs them; docs/conf.py names what is here.
 
 import os
 import time
+from pathlib import Path
 
 from sphinx.util import logging
 
@@ -26,6 +27,12 @@ ORDER = [
 ]
 
 
+def place(file):
+    """Sorts files, among them those of the grid on the first page."""
+    name = Path(file).stem
+    return (ORDER.index(name) if name in ORDER else len(ORDER), name)
+
+
 class Order:
     """Sorts the files of a folder."""
 
@@ -33,8 +40,7 @@ class Order:
         del folder
 
     def __call__(self, filename):
-        name = filename.removesuffix(".py")
-        return (ORDER.index(name) if name in ORDER else len(ORDER), name)
+        return place(filename)
 
     def __repr__(self):
         return f"Order({ORDER})"  # Sphinx reads pages again when this changes
