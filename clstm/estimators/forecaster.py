@@ -62,7 +62,7 @@ class LSTMForecaster(Estimator):
         Between the layers, and behind the last one.
     epochs : int, default 10
     batch_size : int, default 32
-    learning_rate, weight_decay : float, default 5e-3 and 1e-2
+    learning_rate, weight_decay : float, default 1e-2
         Of AdamW.
     clip_norm : float or None, default 1
     validation_fraction : float, default 0.1
@@ -131,7 +131,7 @@ class LSTMForecaster(Estimator):
         dropout=0.0,
         epochs=10,
         batch_size=32,
-        learning_rate=5e-3,
+        learning_rate=1e-2,
         weight_decay=1e-2,
         clip_norm=1.0,
         validation_fraction=0.1,
