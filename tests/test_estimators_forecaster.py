@@ -284,6 +284,41 @@ def test_learning_goes_on_with_new_values(rng):
     assert model.score(y[700:]) > stale.score(y[700:]) + 0.1
 
 
+@BOTH
+def test_each_new_value_makes_one_example(strategy, monkeypatch):
+    seen = []
+    fit = clstm.Trainer.fit
+
+    def noted(self, x, y, **options):
+        seen.append((np.array(x), np.array(y)))
+        return fit(self, x, y, **options)
+
+    y = wandering(70, 2)
+    whole = LSTMForecaster(3, 5, strategy=strategy, **QUICK).fit(y[:60])
+    parts = pickle.loads(pickle.dumps(whole))
+    monkeypatch.setattr(clstm.Trainer, "fit", noted)
+    before = parts.net_.flat_parameters.copy()
+    for t in range(60, 70):
+        parts.partial_fit(y[t : t + 1])
+    one_by_one = [np.concatenate(part) for part in zip(*seen, strict=True)]
+    assert not np.array_equal(parts.net_.flat_parameters, before)
+    seen.clear()
+    whole.partial_fit(y[60:])
+    for together, apart in zip(seen[0], one_by_one, strict=True):
+        assert len(together) == 10
+        np.testing.assert_allclose(together, apart, rtol=0, atol=1e-6)
+
+
+def test_parameters_changed_after_fit_count_from_the_next_one():
+    y = wandering(60, 1)[:, 0]
+    model = LSTMForecaster(3, 5, quantiles=(0.5,), **QUICK).fit(y)
+    before = model.predict()
+    model.set_params(horizon=2, window=7, strategy="direct", quantiles=None, impute="mean")
+    np.testing.assert_array_equal(model.predict(), before, strict=True)
+    assert model.predict_quantiles().shape == (3, 1)
+    assert model.fit(y).predict().shape == (2,)
+
+
 def test_early_stopping_looks_at_the_last_part():
     y = wandering(100, 1)[:, 0]
     model = LSTMForecaster(1, 5, patience=2, epochs=50, networks=2, random_state=0).fit(y)
@@ -545,6 +580,10 @@ BAD_CALLS = {
     "end": (
         lambda model: model.rolling(np.ones((61, 2)), None, np.ones(61)),
         "series: expected at least 62 rows for start=60",
+    ),
+    "all missing": (
+        lambda model: setattr(model, "impute_", "mean") or model.score([[np.nan, 1], [np.nan, 2]], [1.0, 1]),
+        "series: expected at least some known values in each channel, got only missing ones in channel 0",
     ),
     "gaps": (lambda model: model.update(np.full((1, 2), np.nan), [1.0]), "series: expected values without gaps"),
     "log": (

@@ -22,7 +22,7 @@ from .forecaster_parts import (
     shape_of,
     skill,
 )
-from .observations import IMPUTE, check_columns, check_follows, exogenous, observed
+from .observations import IMPUTE, check_columns, check_follows, check_known, exogenous, observed
 from .steps_ahead import Model, Shape, bands, examples, learnt
 
 if TYPE_CHECKING:
@@ -165,7 +165,9 @@ class LSTMForecaster(Estimator):
 
     # Learning
 
-    def fit(self, series: ArrayLike, exog: ArrayLike | None = None, *, times: ArrayLike | None = None):
+    def fit(
+        self, series: ArrayLike, exog: ArrayLike | None = None, *, times: ArrayLike | None = None
+    ) -> LSTMForecaster:
         """Learns series.
 
         Parameters
@@ -215,7 +217,9 @@ class LSTMForecaster(Estimator):
         self._move_on(rest, known, given)
         return self
 
-    def partial_fit(self, series: ArrayLike, exog: ArrayLike | None = None, *, times: ArrayLike | None = None):
+    def partial_fit(
+        self, series: ArrayLike, exog: ArrayLike | None = None, *, times: ArrayLike | None = None
+    ) -> LSTMForecaster:
         """Learns from values that follow the known ones, in one epoch; preparation and band stay as they are.
 
         Parameters
@@ -236,14 +240,15 @@ class LSTMForecaster(Estimator):
         filled = self.preparation_.filled(rest, self.impute_)
         x, y = examples(shape, self.preparation_, filled, known)
         members = self.net_.layers if isinstance(self.net_, Ensemble) else [self.net_]
-        if len(x):
-            for member, child in zip(members, children(rng, len(members)), strict=True):
-                trainer = trainer_of(member, shape.loss(y.shape[1]), recipe, child)
-                trainer.fit(x, y, epochs=1, batch_size=recipe.batch_size, progress=recipe.progress)
+        for member, child in zip(members, children(rng, len(members)), strict=True):
+            trainer = trainer_of(member, shape.loss(y.shape[1]), recipe, child)
+            trainer.fit(x, y, epochs=1, batch_size=recipe.batch_size, progress=recipe.progress)
         self._move_on(filled, known, given)
         return self
 
-    def update(self, series: ArrayLike, exog: ArrayLike | None = None, *, times: ArrayLike | None = None):
+    def update(
+        self, series: ArrayLike, exog: ArrayLike | None = None, *, times: ArrayLike | None = None
+    ) -> LSTMForecaster:
         """Takes note of values that follow the known ones, without learning: the next forecast begins behind them.
 
         Parameters
@@ -273,8 +278,8 @@ class LSTMForecaster(Estimator):
         return rest, np.concatenate([self.exog_, self._scaled(given.exog)]), given
 
     def _move_on(self, rest, known, given):
-        """Keeps the last window + 1 steps."""
-        keep = slice(len(rest) - self._shape.window - 1, None)
+        """Keeps as many steps as the next new one makes an example with."""
+        keep = slice(len(rest) - self._shape.window - self._shape.ahead, None)
         self.rest_, self.exog_ = rest[keep].copy(), known[keep].copy()
         self.count_ += len(given.values)
         self.last_time_ = None if given.times is None else given.times[-1]
@@ -396,10 +401,11 @@ class LSTMForecaster(Estimator):
         """
         self._check_fitted()
         rest, known, given = self._continued(series, exog, times)
-        horizon, window = self._shape.horizon, self._shape.window
+        horizon, context = self._shape.horizon, len(self.rest_)
         self._check_rows(len(given.values), horizon, f"horizon={horizon}")
-        ends = np.arange(window + 1, len(rest) - horizon + 1)
-        guess, _ = self._ahead(rest, known, ends, self.count_ - window - 1)
+        check_known(given.values)
+        ends = np.arange(context, len(rest) - horizon + 1)
+        guess, _ = self._ahead(rest, known, ends, self.count_ - context)
         last = self.preparation_.values(self.rest_[-1] + self.preparation_.seasons(self.count_ - 1, self.count_)[0])
         return skill(guess, np.concatenate([[last], given.values]))
 

@@ -97,16 +97,24 @@ def check_gaps(name: str, values: np.ndarray, impute: str | None) -> None:
         raise _arrays.wrong(ValueError, name, expected, f"{got} at {list(place)}")
 
 
+def check_known(values: np.ndarray) -> None:
+    """Raises for a channel of which nothing is known."""
+    missing = np.isnan(values).all(axis=0)
+    if missing.any():
+        expected = "at least some known values in each channel"
+        got = f"only missing ones in channel {int(np.argmax(missing))}"
+        raise _arrays.wrong(ValueError, "series", expected, got)
+
+
 def check_columns(values: np.ndarray) -> None:
     """Raises for a channel from which nothing can be learnt."""
-    for column, channel in enumerate(values.T):
-        known = channel[np.isfinite(channel)]
-        if not known.size:
-            expected = "at least some known values in each channel"
-            raise _arrays.wrong(ValueError, "series", expected, f"only missing ones in channel {column}")
-        if known.min() == known.max():
-            expected = "values that differ in each channel"
-            raise _arrays.wrong(ValueError, "series", expected, f"{known[0]} everywhere in channel {column}")
+    check_known(values)
+    low = np.nanmin(values, axis=0)
+    same = low == np.nanmax(values, axis=0)
+    if same.any():
+        column = int(np.argmax(same))
+        got = f"{low[column]} everywhere in channel {column}"
+        raise _arrays.wrong(ValueError, "series", "values that differ in each channel", got)
 
 
 # Time

@@ -67,9 +67,9 @@ for name, guess in guesses.items():
 print(f"  {'Holt-Winters (statsmodels)':32} {13.9:6.1f}")
 
 # %%
-# Exponential smoothing by Holt and Winters, a method of 1960 with three numbers to fit, does as well: its model of the
-# world, a trend times a season, happens to be just what this series is. The networks need not be told that, but they
-# do not know better either.
+# Exponential smoothing by Holt and Winters, a method of 1960 with three numbers to fit, is better still: its model of
+# the world, a trend times a season, happens to be just what this series is. The networks had to find that out. They
+# beat their own preparation clearly, and what most people would have guessed by far.
 
 fig, ax = plt.subplots(figsize=(8, 3.5), layout="constrained")
 ax.plot(airline.time[84:], passengers[84:], color="0.3", label="passengers")
@@ -130,7 +130,8 @@ bottom.plot(carbon.time[start:], truth - co2[start - 1 : -1], color="0.6", label
 bottom.plot(carbon.time[start:], truth - forecast, color="tab:red", label="error of the forecast")
 bottom.axhline(0, color="0.3", lw=0.8)
 bottom.set(xlabel="month", ylabel="ppm")
-bottom.legend(fontsize="small", ncols=2)
+bottom.set_ylim(-1, 1.6)
+bottom.legend(fontsize="small", ncols=2, loc="upper left")
 
 # %%
 # What to try next
