@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import clstm
-from clstm.estimators import LSTMForecaster, NotFittedError, load
+from clstm.estimators import LSTMForecaster, NotFittedError, load, steps_ahead
 from clstm.estimators.channels import Channels, plans_of
 from clstm.estimators.forecaster_parts import skill
 from clstm.estimators.state import read, written
@@ -284,27 +284,33 @@ def test_learning_goes_on_with_new_values(rng):
     assert model.score(y[700:]) > stale.score(y[700:]) + 0.1
 
 
+@pytest.fixture
+def noted_fits(monkeypatch):
+    """What each training is given: inputs, targets, validation."""
+    seen, fit = [], clstm.Trainer.fit
+
+    def noted(self, x, y, *, validation=None, **options):
+        seen.append((np.array(x), np.array(y), validation))
+        return fit(self, x, y, validation=validation, **options)
+
+    monkeypatch.setattr(clstm.Trainer, "fit", noted)
+    return seen
+
+
 @BOTH
-def test_each_new_value_makes_one_example(strategy, monkeypatch):
-    seen = []
-    fit = clstm.Trainer.fit
-
-    def noted(self, x, y, **options):
-        seen.append((np.array(x), np.array(y)))
-        return fit(self, x, y, **options)
-
+def test_each_new_value_makes_one_example(strategy, noted_fits):
     y = wandering(70, 2)
     whole = LSTMForecaster(3, 5, strategy=strategy, **QUICK).fit(y[:60])
     parts = pickle.loads(pickle.dumps(whole))
-    monkeypatch.setattr(clstm.Trainer, "fit", noted)
     before = parts.net_.flat_parameters.copy()
+    noted_fits.clear()
     for t in range(60, 70):
         parts.partial_fit(y[t : t + 1])
-    one_by_one = [np.concatenate(part) for part in zip(*seen, strict=True)]
+    one_by_one = [np.concatenate(part) for part in list(zip(*noted_fits, strict=True))[:2]]
     assert not np.array_equal(parts.net_.flat_parameters, before)
-    seen.clear()
+    noted_fits.clear()
     whole.partial_fit(y[60:])
-    for together, apart in zip(seen[0], one_by_one, strict=True):
+    for together, apart in zip(noted_fits[0], one_by_one):
         assert len(together) == 10
         np.testing.assert_allclose(together, apart, rtol=0, atol=1e-6)
 
@@ -319,11 +325,52 @@ def test_parameters_changed_after_fit_count_from_the_next_one():
     assert model.fit(y).predict().shape == (2,)
 
 
-def test_early_stopping_looks_at_the_last_part():
+def test_early_stopping_looks_at_the_last_part(noted_fits):
     y = wandering(100, 1)[:, 0]
-    model = LSTMForecaster(1, 5, patience=2, epochs=50, networks=2, random_state=0).fit(y)
-    lengths = [len(history["val_loss"]) for history in model.history_]
-    assert max(lengths) < 50
+    model = LSTMForecaster(1, 5, patience=2, epochs=50, validation_fraction=0.2, networks=2, random_state=0).fit(y)
+    assert max(len(history["val_loss"]) for history in model.history_) < 50
+    noted_fits.clear()
+    LSTMForecaster(1, 5, **QUICK).fit(y)
+    *everything, validation = noted_fits.pop()
+    assert validation is None
+    LSTMForecaster(1, 5, patience=2, validation_fraction=0.2, **QUICK).fit(y)
+    x, target, (x_late, target_late) = noted_fits[0]
+    assert len(x_late) == round(0.2 * 94)
+    np.testing.assert_array_equal(np.concatenate([x, x_late]), everything[0], strict=True)
+    np.testing.assert_array_equal(np.concatenate([target, target_late]), everything[1], strict=True)
+
+
+def test_the_band_is_made_by_networks_that_know_three_quarters(monkeypatch, rng):
+    seen = []
+
+    def noted(shape, preparation, rest, known, recipe, rng):
+        seen.append((rest, known, preparation.state()))
+        return shape.network(3, 2, rng), []
+
+    monkeypatch.setattr(steps_ahead, "learnt", noted)
+    values, known = wandering(80, 2), rng.normal(size=(80, 1))
+    values[rng.random(values.shape) < 0.2] = np.nan
+    values[58:61] = np.nan  # around the cut
+    plans = plans_of(values, 2, None, None, None, 4)
+    shape = Shape(2, 4, False, (), 3, 1, 0.0)
+    found = []
+    for change in (0, 5):
+        values[61:] += change
+        known[60:] += change
+        found.append(steps_ahead.bands(shape, values, known, plans, "linear", None, np.random.default_rng(0)))
+    for one, other in zip(*seen, strict=True):
+        assert np.array_equal(one, other) if isinstance(one, np.ndarray) else one == other
+    assert len(seen[0][0]) == 60
+    assert not np.array_equal(found[0][0].sizes, found[1][0].sizes)
+
+
+def test_the_networks_are_as_the_parameters_say():
+    model = LSTMForecaster(2, 5, num_layers=2, hidden_size=7, dropout=0.3, **QUICK).fit(wandering(60, 2))
+    lstm, _, dropout, dense = model.net_.layers
+    assert (lstm.input_size, lstm.hidden_size, lstm.num_layers, lstm.dropout) == (2, 7, 2, 0.3)
+    assert (dropout.rate, dense.output_size) == (0.3, 2)
+    assert len(LSTMForecaster(2, 5, dropout=0.3, **QUICK).fit(wandering(60, 2)).net_.layers) == 4
+    assert len(LSTMForecaster(2, 5, num_layers=2, **QUICK).fit(wandering(60, 2)).net_.layers) == 3
 
 
 @BOTH
