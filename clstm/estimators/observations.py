@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import _arrays
+from .sequences import IMPUTE, real
 
-IMPUTE = ("forward", "mean", "linear")
 POLICY = "values without gaps, or impute= one of " + ", ".join(map(repr, IMPUTE))
 
 
@@ -63,7 +63,7 @@ def exogenous(exog: Any, rows: int) -> np.ndarray:
 
 def table(name: str, value: Any) -> tuple[bool, np.ndarray]:
     """Whether there is no axis of channels, and the values (n, C)."""
-    array = _arrays.real(name, plain(name, value), np.dtype(np.float64))
+    array = real(name, plain(name, value))
     if array.ndim not in (1, 2):
         raise _arrays.wrong(ValueError, name, "shape (n,) or (n, C)", f"shape {array.shape}")
     if array.shape[1:] == (0,):
