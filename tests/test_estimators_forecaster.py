@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 import clstm
-from clstm.estimators import LSTMForecaster, NotFittedError, load, steps_ahead
-from clstm.estimators.channels import Channels, plans_of
+from clstm.estimators import LSTMForecaster, NotFittedError, load
 from clstm.estimators.forecaster_parts import skill
 from clstm.estimators.state import read, written
-from clstm.estimators.steps_ahead import Shape, examples
+from clstm.forecasting.channels import Channels, plans_of
 from clstm.forecasting.series import Preparation, make_plan
+from clstm.forecasting.steps_ahead import Shape, errors_ahead, examples
 
 QUICK = {"networks": 1, "epochs": 1, "random_state": 0}  # where the quality of the networks does not matter
 BOTH = pytest.mark.parametrize("strategy", ["recursive", "direct"])
@@ -56,11 +56,17 @@ def test_channels_are_prepared_as_each_alone(difference):
         plan = plan if difference is None else plan._replace(difference=difference)
         alone = Preparation.learn(channel, plan)
         assert plans[c] == plan
-        np.testing.assert_allclose(rest[:, c], alone.rest(channel), rtol=0, atol=1e-12)
-        np.testing.assert_allclose(inputs[:, c], alone.inputs(alone.rest(channel))[-89:], rtol=0, atol=1e-9)
-        path = alone.paths(outputs[:, :, c], rest[origins - 1, c], origins)
-        np.testing.assert_allclose(paths[..., c], path, rtol=0, atol=1e-12)
-        np.testing.assert_allclose(channels.values(paths)[..., c], alone.values(path), rtol=1e-12)
+        r = alone.transformed(channel) - alone.season(0, 90)
+        u = (np.diff(r) if plan.difference else r[1:]) / alone.deviation - alone.mean / alone.deviation
+        np.testing.assert_allclose(rest[:, c], r, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(inputs[:, c], u, rtol=0, atol=1e-9)
+        for k, origin in enumerate(origins):
+            level = r[origin - 1]
+            for h, output in enumerate(outputs[k, :, c]):
+                level = output * alone.deviation + alone.mean + (level if plan.difference else 0)
+                path = level + alone.season(origin + h, origin + h + 1)[0]
+                assert paths[k, h, c] == pytest.approx(path, rel=1e-12, abs=1e-12)
+                assert channels.values(paths)[k, h, c] == pytest.approx(alone.values(path), rel=1e-12)
     if difference is None:
         assert {plan.difference for plan in plans} == {True, False}
 
@@ -340,14 +346,13 @@ def test_early_stopping_looks_at_the_last_part(noted_fits):
     np.testing.assert_array_equal(np.concatenate([target, target_late]), everything[1], strict=True)
 
 
-def test_the_band_is_made_by_networks_that_know_three_quarters(monkeypatch, rng):
+def test_the_band_is_made_by_networks_that_know_three_quarters(rng):
     seen = []
 
-    def noted(shape, preparation, rest, known, recipe, rng):
+    def noted(preparation, rest, known):
         seen.append((rest, known, preparation.state()))
-        return shape.network(3, 2, rng), []
+        return shape.network(3, 2, np.random.default_rng(0))
 
-    monkeypatch.setattr(steps_ahead, "learnt", noted)
     values, known = wandering(80, 2), rng.normal(size=(80, 1))
     values[rng.random(values.shape) < 0.2] = np.nan
     values[58:61] = np.nan  # around the cut
@@ -357,11 +362,13 @@ def test_the_band_is_made_by_networks_that_know_three_quarters(monkeypatch, rng)
     for change in (0, 5):
         values[61:] += change
         known[60:] += change
-        found.append(steps_ahead.bands(shape, values, known, plans, "linear", None, np.random.default_rng(0)))
+        found.append(errors_ahead(shape, values, known, plans, "linear", noted))
     for one, other in zip(*seen, strict=True):
         assert np.array_equal(one, other) if isinstance(one, np.ndarray) else one == other
     assert len(seen[0][0]) == 60
-    assert not np.array_equal(found[0][0].sizes, found[1][0].sizes)
+    assert found[0].shape == (20, 2, 2)
+    assert np.isnan(found[0][-1, 1]).all()
+    assert not np.array_equal(found[0], found[1], equal_nan=True)
 
 
 def test_the_networks_are_as_the_parameters_say():

@@ -11,8 +11,10 @@ import pytest
 import clstm
 from clstm import Ensemble, safetensors
 from clstm.forecasting import Forecaster, forecaster, least_values, season, series
+from clstm.forecasting.channels import Channels
 from clstm.forecasting.results import LEVELS, Band
 from clstm.forecasting.series import Plan, Preparation
+from clstm.forecasting.steps_ahead import Model, Shape
 
 SMALL = {"networks": 1, "epochs": 1}  # where the quality of the networks does not matter
 
@@ -169,12 +171,13 @@ def test_the_need_for_differences_is_that_of_a_loop_over_the_origins(seed):
 def test_a_preparation_undoes_what_it_does(power, seasonal, difference, rng):
     y = np.exp(0.01 * np.arange(100)) * waves(100, 12, noise=0.5)
     plan = Plan(16.0, power, 12.0 if seasonal else None, 2 * seasonal, 0.0, seasonal, difference, 12)
-    preparation = Preparation.learn(y[:80], plan)
-    rest = preparation.rest(y)
-    future = preparation.inputs(rest)[-20:]
-    path = preparation.paths(future[None], rest[[79]], np.array([80]))[0]
-    np.testing.assert_allclose(preparation.values(path), y[80:], rtol=1e-12)
-    seen = preparation.inputs(preparation.rest(y[:80]))
+    channels = Channels.learn(y[:80, None], [plan])
+    rest = channels.rest(y[:, None], 0)
+    future = channels.inputs(rest)[-20:]
+    path = channels.paths(future[None], rest[[79]], np.array([80]), at_once=False)[0]
+    np.testing.assert_allclose(channels.values(path)[:, 0], y[80:], rtol=1e-12)
+    first = channels.rest(y[:80, None], 0)
+    seen = channels.inputs(first if difference else np.concatenate([first[:1], first]))
     assert (abs(seen.mean()), seen.std()) == pytest.approx((0, 1), abs=1e-9)
 
 
@@ -183,7 +186,7 @@ def test_gaps_follow_the_season():
     gappy = y.copy()
     gappy[[30, 31, 32, 60, 61]] = np.nan
     plan = Plan(16.0, 1, 12.0, 2, 1.0, True, False, 12)
-    rest = Preparation.learn(gappy, plan).rest(gappy)
+    rest = series.fill_gaps(Preparation.learn(gappy, plan).rest(gappy))
     straight = series.fill_gaps(gappy) - (y - 20)
     assert np.ptp(rest) < 0.3 * np.ptp(straight)
 
@@ -205,18 +208,13 @@ def test_what_is_known_about_a_season_is_taken():
 # Networks
 
 
-def test_windows_are_followed_by_their_targets():
-    x, y = forecaster.windows(np.arange(6.0), 4)
-    assert x[:, :, 0].tolist() == [[0, 1, 2, 3], [1, 2, 3, 4]]
-    assert y.tolist() == [[4], [5]]
-
-
 def test_what_a_network_says_is_what_it_sees_next():
     def fibonacci(x):
         return x[:, -1] + x[:, -2]
 
-    told = forecaster.feed_back(fibonacci, np.array([[9.0, 1, 1], [9, 2, 1]]), 5)
-    assert told.tolist() == [[2, 3, 5, 8, 13], [3, 4, 7, 11, 18]]
+    model = Model(Shape(5, 3, False, (), 1, 1, 0.0), None, fibonacci, None)
+    told = model.fed_back(np.array([[9.0, 1, 1], [9, 2, 1]])[:, :, None], np.empty((2, 7, 0)))
+    assert told[:, :, 0].tolist() == [[2, 3, 5, 8, 13], [3, 4, 7, 11, 18]]
 
 
 @pytest.mark.parametrize("rows", [40, 320, 5_000, 50_000])
@@ -227,7 +225,8 @@ def test_the_steps_of_a_training_are_bounded(rows, monkeypatch):
         steps.append(epochs * math.ceil(len(x) / batch_size))
 
     monkeypatch.setattr(forecaster.Trainer, "fit", fit)
-    forecaster.trained(np.zeros((rows, 12, 1)), np.zeros((rows, 1)), 4, 10, np.random.default_rng(0))
+    net = Shape(1, 12, False, (), 4, 1, 0.0).network(1, 1, np.random.default_rng(0))
+    forecaster.trained(net, np.zeros((rows, 12, 1)), np.zeros((rows, 1)), 10, np.random.default_rng(0))
     assert steps == [min(10 * math.ceil(rows / 32), forecaster.MOST_STEPS)] or 150 < steps[0] <= forecaster.MOST_STEPS
 
 

@@ -8,10 +8,11 @@ import numpy as np
 
 from .. import _arrays
 from ..ensemble import Ensemble
+from ..forecasting.channels import Channels, plans_of
 from ..forecasting.results import Band
+from ..forecasting.steps_ahead import Model, Shape, errors_ahead, examples
 from .base import Estimator, generator_of
-from .channels import Channels, plans_of
-from .fitting import Recipe, children, trainer_of
+from .fitting import Recipe, children, trained, trainer_of
 from .forecaster_parts import (
     check_domain,
     check_rows,
@@ -23,12 +24,14 @@ from .forecaster_parts import (
     skill,
 )
 from .observations import IMPUTE, check_columns, check_follows, check_known, exogenous, observed
-from .steps_ahead import Model, Shape, bands, examples, learnt
+from .state import registered
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from .observations import Observations
+
+registered(Channels)  # files hold it
 
 
 class LSTMForecaster(Estimator):
@@ -204,12 +207,16 @@ class LSTMForecaster(Estimator):
         scale = scale_of(given.exog)
         known = (given.exog - scale[0]) / scale[1]
         main, other = children(generator_of(self.random_state), 2)
-        band = bands(shape, values, known, plans, impute, recipe, other) if held_out else None
+        band = None
+        if held_out:
+            errors = errors_ahead(
+                shape, values, known, plans, impute, lambda *data: learnt(shape, *data, recipe, other)[0]
+            )
+            band = [tuple(Band.of(errors[..., c])) for c in range(len(plans))]
         preparation = Channels.learn(values, plans)
         rest = preparation.filled(preparation.rest(values, 0), impute)
         self.net_, self.history_ = learnt(shape, preparation, rest, known, recipe, main)
-        self.preparation_, self.exog_scale_ = preparation, scale
-        self.band_ = None if band is None else [tuple(one) for one in band]
+        self.preparation_, self.band_, self.exog_scale_ = preparation, band, scale
         self.shape_, self.quantiles_, self.impute_, self.flat_ = tuple(shape), quantiles, impute, given.flat
         self.n_features_in_, self.n_exog_in_ = values.shape[1], given.exog.shape[1]
         self.count_ = 0
@@ -466,3 +473,18 @@ class LSTMForecaster(Estimator):
     def _shaped(self, found):
         """Without the axis of channels, where the series had none."""
         return found[:, :, 0] if self.flat_ else found
+
+
+def learnt(shape, preparation, rest, known, recipe, rng):
+    """Networks that were trained with a rest, and their histories. The last part validates, if anything does."""
+    x, y = examples(shape, preparation, rest, known)
+    cut = len(x) if recipe.patience is None else len(x) - max(1, round(recipe.validation_fraction * len(x)))
+    validation = None if cut == len(x) else (x[cut:], y[cut:])
+
+    def make(rng):
+        return shape.network(x.shape[2], y.shape[1], rng)
+
+    def fit(trainer, arguments):
+        trainer.fit(x[:cut], y[:cut], validation=validation, **arguments)
+
+    return trained(make, fit, recipe, rng, loss=shape.loss(y.shape[1]))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from .. import _arrays
-from ..forecasting.forecaster import HELD_OUT, LEAST_WINDOWS, season_of
-from .channels import latest_known
-from .steps_ahead import Shape
+from ..forecasting.channels import latest_known
+from ..forecasting.forecaster import season_of
+from ..forecasting.steps_ahead import HELD_OUT, LEAST_WINDOWS, Shape
 
 STRATEGIES = ("recursive", "direct")
 LEAST_ROWS = LEAST_WINDOWS + 5  # a window of 4 steps, and one ahead

@@ -12,6 +12,8 @@ True
 
 (a) `Preparation` (in `series.py`) makes the series small and even. The networks learn its next value from a
     window of the last ones; the mean of several networks is the forecast, and is fed back for the steps behind it.
+    `channels.py` and `steps_ahead.py` do that for several series at once; `clstm.estimators.LSTMForecaster` uses all
+    that they can do, `Forecaster` needs one channel of it.
 (b) The band comes from errors on values that networks of their own, trained for that, have not seen.
 (c) Everything that `predict` needs is a handful of numbers beside the networks, so that a saved forecaster gives the
     same bits as the one that was fitted.

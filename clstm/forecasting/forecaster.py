@@ -9,31 +9,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import _arrays, safetensors
-from ..dense import Dense
 from ..ensemble import Ensemble
-from ..lstm import LSTM
 from ..model_file import load
-from ..network import Network
 from ..optimizers import AdamW
-from ..pool import Pool
 from ..progress import bar as bar_of
 from ..training.trainer import Trainer
 from . import file
+from .channels import Channels
 from .results import Backtest, Band, Fitted, Forecast, least_values
-from .series import MOST_GAPS, Plan, Preparation, fill_gaps, make_plan
+from .series import MOST_GAPS, Plan, fill_gaps, make_plan
+from .steps_ahead import HELD_OUT, LEAST_WINDOWS, Model, Shape, errors_ahead, examples
 
 if TYPE_CHECKING:
     import os
 
     from numpy.typing import ArrayLike
 
+IMPUTE = "linear"
 BATCH = 32
 MOST_STEPS = 300  # of training for one network, so that the time is bounded for long series
-HELD_OUT = 0.25  # of the series, for the band
-MOST_ORIGINS = 100  # from which the networks for the band forecast; fewer for a long horizon
-MOST_FORECASTS = 10_000
-LEAST_ORIGINS = 20
-LEAST_WINDOWS = 9  # to train on
 
 
 class Forecaster:
@@ -174,68 +168,32 @@ class Forecaster:
     def _fit(self, y, progress, name):
         """The same for a checked series; `name` stands in front of the bar."""
         plan = make_plan(y, self.horizon, self.season, self.log, self.window)
+        values, nothing = y[:, None], np.empty((len(y), 0))  # one channel, and no exogenous inputs
         with bar_of(2 * self.networks, progress, unit="network") as bar:
             bar.set_description(name, refresh=False)
-            errors = self._errors_ahead(y, plan, bar)
-            preparation, net = self._learn(y, plan, bar)
-        rest = preparation.rest(y)
-        tail = preparation.inputs(rest)[-plan.window :]
-        self.net, self._fitted = net, Fitted(preparation, Band.of(errors), len(y), float(rest[-1]), tail)
 
-    def _learn(self, y, plan, bar):
-        """Preparation and networks from some values."""
-        preparation = Preparation.learn(y, plan)
-        x, target = windows(preparation.inputs(preparation.rest(y)), plan.window)
+            def learn(preparation, rest, known):
+                return self._learn(plan, *examples(self._shape(plan), preparation, rest, known), bar)
+
+            errors = errors_ahead(self._shape(plan), values, nothing, [plan], IMPUTE, learn)
+            preparation = Channels.learn(values, [plan])
+            rest = preparation.filled(preparation.rest(values, 0), IMPUTE)
+            net = learn(preparation, rest, nothing)
+        tail = preparation.inputs(rest[-plan.window - 1 :])[:, 0]
+        band, level = Band.of(errors[..., 0]), float(rest[-1, 0])
+        self.net, self._fitted = net, Fitted(preparation.parts[0], band, len(y), level, tail)
+
+    def _shape(self, plan):
+        return Shape(self.horizon, plan.window, False, (), self.hidden_size, 1, 0.0)
+
+    def _learn(self, plan, x, target, bar):
+        """Networks that were trained with some windows."""
         members = []
         for k in range(self.networks):
-            members.append(trained(x, target, self.hidden_size, self.epochs, np.random.default_rng([self.seed, k])))
+            rng = np.random.default_rng([self.seed, k])
+            members.append(trained(self._shape(plan).network(1, 1, rng), x, target, self.epochs, rng))
             bar.update()
-        return preparation, Ensemble(members)
-
-    def _errors_ahead(self, y, plan, bar):
-        """Errors (origins, horizon) on the transformed scale, of networks that know the first part of y only."""
-        n = len(y)
-        known = n - int(HELD_OUT * n)
-        preparation, net = self._learn(y[:known], plan, bar)
-        count = min(n - known, MOST_ORIGINS, max(LEAST_ORIGINS, MOST_FORECASTS // self.horizon))
-        origins = np.unique(np.linspace(known, n - 1, count).astype(int))
-        rest = preparation.rest(y)
-        inputs = preparation.inputs(rest)
-        ends = origins - (len(rest) - len(inputs))
-        tails = np.stack([inputs[end - plan.window : end] for end in ends])
-        paths = preparation.paths(feed_back(net, tails, self.horizon), rest[origins - 1], origins)
-        truth = np.append(preparation.transformed(y), np.full(self.horizon, np.nan))
-        return truth[origins[:, None] + np.arange(self.horizon)] - paths
-
-    def follow(self, y: ArrayLike) -> Forecaster:
-        """Takes note of what has come since, without learning: the next forecast begins behind it.
-
-        Parameters
-        ----------
-        y : array_like, (n,)
-            The series from the first value that `fit` saw on; as for `fit`.
-
-        Returns
-        -------
-        Forecaster
-            Itself.
-
-        Raises
-        ------
-        TypeError, ValueError
-            The series does not fit, or is shorter than the one that was learnt; nothing has changed then.
-        """
-        fitted, y = self._learnt(), self._checked(y)
-        preparation, power = fitted.preparation, fitted.preparation.plan.power
-        if len(y) < fitted.count:
-            raise _arrays.wrong(ValueError, "y", f"the {fitted.count} values that were learnt, and more", len(y))
-        if (power < 1 and np.nanmin(y) < 0) or (power == 0 and np.nanmin(y) == 0):
-            expected = f"values {'above 0' if power == 0 else 'of at least 0'}, as those that were learnt"
-            raise _arrays.wrong(ValueError, "y", expected, np.nanmin(y))
-        rest = preparation.rest(y)
-        tail = preparation.inputs(rest)[-preparation.plan.window :]
-        self._fitted = fitted._replace(count=len(y), level=float(rest[-1]), tail=tail)
-        return self
+        return Ensemble(members)
 
     # Telling
 
@@ -254,7 +212,9 @@ class Forecaster:
         """
         level = share("level", level)
         fitted = self._learnt()
-        path = fitted.path(feed_back(self.net, fitted.tail[None], self.horizon))
+        model = Model(self._shape(fitted.preparation.plan), Channels([fitted.preparation]), self.net, IMPUTE)
+        nothing = np.empty((1, len(fitted.tail) + self.horizon - 1, 0))
+        path = fitted.path(model.fed_back(fitted.tail[None, :, None], nothing)[0, :, 0])
         half = fitted.band.half_widths(level, self.horizon)
         return Forecast(*map(fitted.preparation.values, (path, path - half, path + half)))
 
@@ -305,7 +265,7 @@ class Forecaster:
         steps = np.arange(self.horizon)
         truth = np.append(y, np.full(self.horizon, np.nan))[origin + steps]
         fitted, known, period = model._learnt(), fill_gaps(y[:origin]), model.plan.period
-        alone = fitted.preparation.values(fitted.path(np.zeros((1, self.horizon))))
+        alone = fitted.preparation.values(fitted.path(np.zeros(self.horizon)))
         naive = None if period is None else known[origin - round(period) + steps % round(period)]
         last = np.full(self.horizon, known[-1])
         return Backtest(origin, truth, model.predict(level), alone, naive, last, period)
@@ -400,15 +360,8 @@ class Forecaster:
 # Networks
 
 
-def windows(u, width):
-    """Every stretch of u and the value that follows it: inputs (n, width, 1) and targets (n, 1)."""
-    stretches = np.lib.stride_tricks.sliding_window_view(u, width)[:-1]
-    return stretches[:, :, None].astype(np.float32), u[width:, None].astype(np.float32)
-
-
-def trained(x, y, hidden_size, epochs, rng):
-    """A new network that says y (n, 1) from x (n, width, 1)."""
-    net = Network([LSTM(1, hidden_size, rng=rng), Pool("last"), Dense(hidden_size, 1, rng=rng)])
+def trained(net, x, y, epochs, rng):
+    """A network that has learnt to say y (n, 1) from x (n, width, 1)."""
     optimizer = AdamW(5e-3, weight_decay=1e-2)
     latest = slice(-MOST_STEPS * BATCH, None)
     steps = math.ceil(len(x[latest]) / BATCH)
@@ -416,15 +369,6 @@ def trained(x, y, hidden_size, epochs, rng):
         x[latest], y[latest], epochs=max(1, min(epochs, MOST_STEPS // steps)), batch_size=BATCH, progress=False
     )
     return net
-
-
-def feed_back(net, tails, steps):
-    """What a network says for some steps (K, steps), each from the `tails` (K, width) and what it said before."""
-    width = tails.shape[1]
-    seen = np.concatenate([tails, np.zeros((len(tails), steps))], axis=1)
-    for k in range(steps):
-        seen[:, width + k] = net(seen[:, k : k + width, None])[:, 0]
-    return seen[:, width:]
 
 
 # Arguments

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .channels import Channels
 from .series import Preparation
 
 LEAST_VALUES = 24  # to learn from
@@ -142,8 +143,9 @@ class Fitted(NamedTuple):
     tail: np.ndarray
 
     def path(self, outputs):
-        """The forecast on the transformed scale, from what the networks say (1, horizon)."""
-        return self.preparation.paths(outputs, np.array([self.level]), np.array([self.count]))[0]
+        """The forecast on the transformed scale, from what the networks say (horizon,)."""
+        level, origin = np.array([[self.level]]), np.array([self.count])
+        return Channels([self.preparation]).paths(outputs[None, :, None], level, origin, at_once=False)[0, :, 0]
 
 
 def rmse(guess: np.ndarray, truth: np.ndarray) -> float:

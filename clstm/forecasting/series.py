@@ -165,7 +165,7 @@ def make_plan(y, horizon, season=None, log=None, window=None):
         one_period = min(max(found.period or LEAST_WINDOW, LEAST_WINDOW), MOST_WINDOW)
         window = max(4, min(round(one_period), len(y) // 4))
     plan = Plan(unit, power, *found, seasonal, False, window)
-    rest = Preparation.learn(y * unit, plan).rest(y * unit)
+    rest = fill_gaps(Preparation.learn(y * unit, plan).rest(y * unit))
     return plan._replace(difference=needs_difference(rest, horizon))
 
 
@@ -194,17 +194,15 @@ class Preparation(NamedTuple):
             x = self.transformed(y)
             self = self._replace(weights=season_weights(fill_gaps(x), plan.period, plan.terms))
             if not np.isfinite(x).all():  # once more, with gaps that follow the season
-                x = self.rest(y) + self.season(0, len(y))
+                x = fill_gaps(self.rest(y)) + self.season(0, len(y))
                 self = self._replace(weights=season_weights(x, plan.period, plan.terms))
-        seen = self._seen(self.rest(y))
+        rest = fill_gaps(self.rest(y))
+        seen = np.diff(rest) if plan.difference else rest
         return self._replace(mean=float(seen.mean()), deviation=float(seen.std()) + 1e-12)
 
     def transformed(self, y):
         """Values on the scale on which seasons add up; NaN stays."""
         return transform(y / self.plan.unit, self.plan.power)
-
-    def _seen(self, rest):
-        return np.diff(rest) if self.plan.difference else rest
 
     def season(self, start, stop):
         """The repeating part at the steps start .. stop - 1."""
@@ -212,34 +210,9 @@ class Preparation(NamedTuple):
             return np.zeros(stop - start)
         return fourier(np.arange(start, stop), self.plan.period, self.plan.terms) @ self.weights
 
-    def rest(self, y):
-        """What is left of the first values of a series: transformed, without season, without gaps."""
-        return fill_gaps(self.transformed(y) - self.season(0, len(y)))
-
-    def inputs(self, rest):
-        """What the network sees: the rest or its changes, scaled. One value less for changes."""
-        return (self._seen(rest) - self.mean) / self.deviation
-
-    def paths(self, outputs, levels, origins):
-        """Forecasts on the transformed scale from what the network says.
-
-        Parameters
-        ----------
-        outputs : ndarray, (K, horizon)
-        levels : ndarray, (K,)
-            The rest at the step before each origin.
-        origins : ndarray of int, (K,)
-            The steps that each forecast begins with.
-
-        Returns
-        -------
-        ndarray, (K, horizon)
-        """
-        path = outputs * self.deviation + self.mean
-        if self.plan.difference:
-            path = levels[:, None] + np.cumsum(path, axis=1)
-        horizon = outputs.shape[1]
-        return path + np.stack([self.season(origin, origin + horizon) for origin in origins])
+    def rest(self, y, first=0):
+        """What is left of values that begin at the step `first`: transformed, without season; gaps stay."""
+        return self.transformed(y) - self.season(first, first + len(y))
 
     def values(self, x):
         """The values of a series from the transformed scale."""

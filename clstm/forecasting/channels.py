@@ -1,4 +1,4 @@
-"""Several series of the same steps, each prepared as `clstm.forecasting` prepares one; with gaps, and steps ahead.
+"""Several series of the same steps, each with its `Preparation`; with gaps, and with steps ahead.
 
     rest     what transform and season leave, (n, C), NaN where a value is missing
     inputs   what networks see: changes of the rest or the rest itself, mean 0 and deviation 1, (n - 1, C)
@@ -13,14 +13,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import _arrays
-from ..forecasting.file import check_plan, floats, number
-from ..forecasting.season import columns
-from ..forecasting.series import Plan, Preparation, fill_gaps, make_plan
-from .state import registered
+from .checks import preparation_of, state_of
+from .series import Plan, Preparation, fill_gaps, make_plan
 
 
-@registered
 class Channels:
     """The preparations of C channels.
 
@@ -39,27 +35,19 @@ class Channels:
 
     def state(self) -> dict:
         """For a file."""
-        fields = ("weights", "mean", "deviation")
-        return {
-            "parts": [
-                {"plan": part.plan._asdict(), **{name: np.asarray(getattr(part, name)).tolist() for name in fields}}
-                for part in self.parts
-            ]
-        }
+        return {"parts": [state_of(part) for part in self.parts]}
 
     @classmethod
     def from_state(cls, state: dict) -> Channels:
         """Of a file; raises where something is not what it should be."""
-        return cls([read_part(part) for part in state["parts"]])
+        return cls([preparation_of(part) for part in state["parts"]])
 
     # The way to the networks
 
     def rest(self, values: np.ndarray, first: int) -> np.ndarray:
         """What transform and season leave of values (n, C), the first of which belongs to the step `first`."""
-        seasons = self.seasons(first, first + len(values))
-        with np.errstate(invalid="ignore", divide="ignore"):
-            transformed = [part.transformed(channel) for part, channel in zip(self.parts, values.T, strict=True)]
-        return np.stack(transformed, axis=1) - seasons
+        parts = zip(self.parts, values.T, strict=True)
+        return np.stack([part.rest(channel, first) for part, channel in parts], axis=1)
 
     def seasons(self, start: int, stop: int) -> np.ndarray:
         """The repeating parts of the steps start .. stop - 1, (stop - start, C)."""
@@ -177,15 +165,3 @@ def latest_known(rest):
     """Of each step the last one up to it with a known value; before the first known value that one."""
     known = np.flatnonzero(np.isfinite(rest))
     return known[np.maximum(np.searchsorted(known, np.arange(len(rest)), side="right") - 1, 0)]
-
-
-def read_part(state):
-    """A Preparation from the state in a file."""
-    plan = Plan(**state["plan"])
-    check_plan(plan)
-    width = columns(plan.period, plan.terms) if plan.seasonal else 0
-    weights = floats(state["weights"], "weights", width)
-    mean, deviation = (number(state[name], name) for name in ("mean", "deviation"))
-    if deviation <= 0:
-        raise _arrays.wrong(ValueError, "deviation", "a number above 0", deviation)
-    return Preparation(plan, weights, mean, deviation)

@@ -7,22 +7,27 @@ output           of the next step (A = 1, fed back for the steps behind it), or 
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from .. import losses
 from ..dense import Dense
 from ..dropout import Dropout
-from ..forecasting.forecaster import HELD_OUT, LEAST_ORIGINS, MOST_FORECASTS, MOST_ORIGINS
-from ..forecasting.results import Band
 from ..layer import Layer
 from ..lstm import LSTM
 from ..network import Network
 from ..pool import Pool
 from .channels import Channels
-from .fitting import Recipe, trained
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+HELD_OUT = 0.25  # of the series, to see how large the errors are
+MOST_ORIGINS = 100  # from which the networks for that forecast; fewer for a long horizon
+MOST_FORECASTS = 10_000
+LEAST_ORIGINS = 20
+LEAST_WINDOWS = 9  # to train on
 ROWS = 1024  # origins that are forecast from at a time
 
 
@@ -97,23 +102,6 @@ def examples(shape: Shape, preparation: Channels, rest: np.ndarray, known: np.nd
     return x, y.reshape(len(origins), -1).astype(np.float32)
 
 
-def learnt(
-    shape: Shape, preparation: Channels, rest: np.ndarray, known: np.ndarray, recipe: Recipe, rng: np.random.Generator
-) -> tuple[Layer, list[dict[str, list]]]:
-    """Networks that were trained with a rest, and their histories. The last part validates, if anything does."""
-    x, y = examples(shape, preparation, rest, known)
-    cut = len(x) if recipe.patience is None else len(x) - max(1, round(recipe.validation_fraction * len(x)))
-    validation = None if cut == len(x) else (x[cut:], y[cut:])
-
-    def make(rng):
-        return shape.network(x.shape[2], y.shape[1], rng)
-
-    def fit(trainer, arguments):
-        trainer.fit(x[:cut], y[:cut], validation=validation, **arguments)
-
-    return trained(make, fit, recipe, rng, loss=shape.loss(y.shape[1]))
-
-
 class Model(NamedTuple):
     """Trained networks with all that makes forecasts of what they say."""
 
@@ -147,12 +135,16 @@ class Model(NamedTuple):
         shape, preparation = self.shape, self.preparation
         blocks = preparation.blocks(rest, ends, shape.window, self.impute)
         steps = ends[:, None] + np.arange(1 - shape.window, shape.horizon)
-        inputs, levels, origins = preparation.inputs(blocks), blocks[:, -1], ends + first
+        return self.said(preparation.inputs(blocks), known[steps], blocks[:, -1], ends + first)
+
+    def said(self, inputs: np.ndarray, known: np.ndarray, levels: np.ndarray, origins: np.ndarray) -> tuple:
+        """The same from what the networks see (K, window, C), what is known of the steps behind the first of it
+        (K, window + horizon - 1, E), the rest at the step before each origin (K, C), and the origins (K,)."""
+        shape, preparation = self.shape, self.preparation
         if not shape.at_once:
-            outputs = self._fed_back(inputs, known[steps])
-            return preparation.paths(outputs, levels, origins, at_once=False), None
-        outputs = self.net(rows_of(inputs, known[steps], shape.horizon))
-        sizes = len(ends), shape.horizon, inputs.shape[2]
+            return preparation.paths(self.fed_back(inputs, known), levels, origins, at_once=False), None
+        outputs = self.net(rows_of(inputs, known, shape.horizon))
+        sizes = len(inputs), shape.horizon, inputs.shape[2]
         point, more = np.split(outputs.astype(float), [sizes[1] * sizes[2]], axis=1)
         path = preparation.paths(point.reshape(sizes), levels, origins, at_once=True)
         if not shape.quantiles:
@@ -162,7 +154,7 @@ class Model(NamedTuple):
         rank = np.argsort(np.argsort(shape.quantiles))  # crossed ones change places
         return path, np.moveaxis(sorted_[rank], 0, -1)
 
-    def _fed_back(self, inputs, known):
+    def fed_back(self, inputs, known):
         """What the networks say (K, horizon, C), each step from those before it."""
         window, horizon = self.shape.window, self.shape.horizon
         seen = np.concatenate([inputs, np.zeros((len(inputs), horizon, inputs.shape[2]))], axis=1)
@@ -172,28 +164,40 @@ class Model(NamedTuple):
         return seen[:, window:]
 
 
-def bands(
+def errors_ahead(
     shape: Shape,
     values: np.ndarray,
     known: np.ndarray,
     plans: list,
     impute: str | None,
-    recipe: Recipe,
-    rng: np.random.Generator,
-) -> list[Band]:
-    """A band of each channel, from errors of networks that have not seen the last quarter of the series."""
+    learn: Callable[[Channels, np.ndarray, np.ndarray], Layer],
+) -> np.ndarray:
+    """Errors on the transformed scale, of networks that have not seen the last quarter of a series, there.
+
+    Parameters
+    ----------
+    shape : Shape
+    values : ndarray, (n, C)
+    known : ndarray, (n, E)
+    plans : list of Plan
+    impute : str or None
+    learn : callable
+        Trains networks, by preparation, rest without gaps, and exogenous inputs.
+
+    Returns
+    -------
+    ndarray, (origins, horizon, C)
+        NaN where there is no truth.
+    """
     n = len(values)
     cut = n - int(HELD_OUT * n)
     preparation = Channels.learn(values[:cut], plans)
     rest = preparation.rest(values, 0)
-    filled = preparation.filled(rest[:cut], impute)
-    net, _ = learnt(shape, preparation, filled, known[:cut], recipe, rng)
+    net = learn(preparation, preparation.filled(rest[:cut], impute), known[:cut])
     count = min(n - cut, MOST_ORIGINS, max(LEAST_ORIGINS, MOST_FORECASTS // shape.horizon))
     ends = np.unique(np.linspace(cut, n - 1, count).astype(int))
     beyond = np.zeros((shape.horizon, known.shape[1]))  # never looked at: there is no truth
-    model = Model(shape, preparation, net, impute)
-    path, _ = model.paths(rest, np.concatenate([known, beyond]), ends, 0)
+    path, _ = Model(shape, preparation, net, impute).paths(rest, np.concatenate([known, beyond]), ends, 0)
     truth = np.full((n + shape.horizon, len(plans)), np.nan)
     truth[:n] = rest + preparation.seasons(0, n)
-    errors = truth[ends[:, None] + np.arange(shape.horizon)] - path
-    return [Band.of(errors[..., c]) for c in range(len(plans))]
+    return truth[ends[:, None] + np.arange(shape.horizon)] - path
