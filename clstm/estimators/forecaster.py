@@ -10,13 +10,15 @@ from .. import _arrays
 from ..ensemble import Ensemble
 from ..forecasting.channels import Channels, plans_of
 from ..forecasting.results import Band
-from ..forecasting.steps_ahead import Model, Shape, errors_ahead, examples
+from ..forecasting.steps_ahead import Model, Shape, examples
 from .base import Estimator, generator_of
-from .fitting import Recipe, children, trained, trainer_of
+from .fitting import Recipe, children, trainer_of
 from .forecaster_parts import (
+    bands,
     check_domain,
     check_rows,
     check_windows,
+    learnt,
     preparation_of,
     quantiles_of,
     scale_of,
@@ -207,12 +209,7 @@ class LSTMForecaster(Estimator):
         scale = scale_of(given.exog)
         known = (given.exog - scale[0]) / scale[1]
         main, other = children(generator_of(self.random_state), 2)
-        band = None
-        if held_out:
-            errors = errors_ahead(
-                shape, values, known, plans, impute, lambda *data: learnt(shape, *data, recipe, other)[0]
-            )
-            band = [tuple(Band.of(errors[..., c])) for c in range(len(plans))]
+        band = bands(shape, values, known, plans, impute, recipe, other) if held_out else None
         preparation = Channels.learn(values, plans)
         rest = preparation.filled(preparation.rest(values, 0), impute)
         self.net_, self.history_ = learnt(shape, preparation, rest, known, recipe, main)
@@ -473,18 +470,3 @@ class LSTMForecaster(Estimator):
     def _shaped(self, found):
         """Without the axis of channels, where the series had none."""
         return found[:, :, 0] if self.flat_ else found
-
-
-def learnt(shape, preparation, rest, known, recipe, rng):
-    """Networks that were trained with a rest, and their histories. The last part validates, if anything does."""
-    x, y = examples(shape, preparation, rest, known)
-    cut = len(x) if recipe.patience is None else len(x) - max(1, round(recipe.validation_fraction * len(x)))
-    validation = None if cut == len(x) else (x[cut:], y[cut:])
-
-    def make(rng):
-        return shape.network(x.shape[2], y.shape[1], rng)
-
-    def fit(trainer, arguments):
-        trainer.fit(x[:cut], y[:cut], validation=validation, **arguments)
-
-    return trained(make, fit, recipe, rng, loss=shape.loss(y.shape[1]))

@@ -1,4 +1,4 @@
-"""What a forecaster's parameters and data have to be, and how good its forecasts are."""
+"""What a forecaster's parameters and data have to be, how its networks are trained, and how good its forecasts are."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import numpy as np
 from .. import _arrays
 from ..forecasting.channels import latest_known
 from ..forecasting.forecaster import season_of
-from ..forecasting.steps_ahead import HELD_OUT, LEAST_WINDOWS, Shape
+from ..forecasting.results import Band
+from ..forecasting.steps_ahead import HELD_OUT, LEAST_WINDOWS, Shape, errors_ahead, examples
+from .fitting import trained
 
 STRATEGIES = ("recursive", "direct")
 LEAST_ROWS = LEAST_WINDOWS + 5  # a window of 4 steps, and one ahead
@@ -89,6 +91,34 @@ def check_windows(rows, shape, held_out):
         part = " in the three quarters that the quantiles are learnt from" if held_out else ""
         what = f"at least {least} rows for a window of {shape.window} and {shape.ahead} steps ahead{part}"
         raise _arrays.wrong(ValueError, "series", what, known)
+
+
+# Learning
+
+
+def learnt(shape, preparation, rest, known, recipe, rng):
+    """Networks that were trained with a rest, and their histories. The last part validates, if anything does."""
+    x, y = examples(shape, preparation, rest, known)
+    cut = len(x) if recipe.patience is None else len(x) - max(1, round(recipe.validation_fraction * len(x)))
+    validation = None if cut == len(x) else (x[cut:], y[cut:])
+
+    def make(rng):
+        return shape.network(x.shape[2], y.shape[1], rng)
+
+    def fit(trainer, arguments):
+        trainer.fit(x[:cut], y[:cut], validation=validation, **arguments)
+
+    return trained(make, fit, recipe, rng, loss=shape.loss(y.shape[1]))
+
+
+def bands(shape, values, known, plans, impute, recipe, rng):
+    """Growth and sizes of the `Band` of each channel, from networks that have not seen the last quarter."""
+
+    def learn(preparation, rest, known):
+        return learnt(shape, preparation, rest, known, recipe, rng)[0]
+
+    errors = errors_ahead(shape, values, known, plans, impute, learn)
+    return [tuple(Band.of(errors[..., c])) for c in range(len(plans))]
 
 
 def skill(guess, values):
