@@ -24,7 +24,7 @@ walks = 100 * np.exp(np.cumsum(0.0003 + 0.015 * rng.standard_normal((8, DAYS)), 
 fig, ax = plt.subplots(figsize=(8, 3), layout="constrained")
 ax.plot(walks.T, lw=0.8)
 ax.axvspan(START, DAYS, color="0.9")
-ax.set(xlabel="day", ylabel="price", title="Eight stocks, or rather: eight random walks")
+_ = ax.set(xlabel="day", ylabel="price", title="Eight stocks, or rather: eight random walks")
 
 # %%
 # The wonderful picture
@@ -46,7 +46,7 @@ left.set(xlabel="day of the test", ylabel="price", title=f"500 days: R² = {r2:.
 left.legend()
 right.plot(np.arange(60), truth[:60], color="0.3", marker=".")
 right.plot(np.arange(60), forecast[:60], color="tab:red", marker=".")
-right.set(xlabel="day of the test", title="The first 60: the forecast comes a day late")
+_ = right.set(xlabel="day of the test", title="The first 60: the forecast comes a day late")
 
 # %%
 # An R² that anyone would be proud of, on dice. The right half shows why: the red line is the grey one, moved by a day.
