@@ -79,7 +79,7 @@ CLSTM_INLINE struct moments moments_of(const real *a, int blocks, ptrdiff_t unit
 }
 
 /* a becomes N(a); returns the factor. */
-CLSTM_INLINE real normalise(real *a, int blocks, ptrdiff_t units, ptrdiff_t ld) {
+CLSTM_NOINLINE real normalise(real *a, int blocks, ptrdiff_t units, ptrdiff_t ld) {
     const struct moments found = moments_of(a, blocks, units, ld);
     FOR_EACH_VECTOR(walk, blocks, units, ld)
     store(a + walk.at, masked((load(a + walk.at) - found.mean) * found.scale, walk.own));

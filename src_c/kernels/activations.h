@@ -144,8 +144,7 @@ CLSTM_INLINE vec activated(const clstm_activation kind, vec x) {
     return __builtin_constant_p(kind) ? activation_of(kind, x) : activation_by_call(kind, x);
 }
 
-/* The derivative of an activation (but for exp) by its value y. */
-CLSTM_INLINE vec slope_at(const clstm_activation kind, vec y) {
+CLSTM_INLINE vec slope_of(const clstm_activation kind, vec y) {
     const vec one = broadcast(1), zero = broadcast(0);
     switch (kind) {
     case CLSTM_SIGMOID: return y * (one - y);
@@ -157,6 +156,13 @@ CLSTM_INLINE vec slope_at(const clstm_activation kind, vec y) {
     case CLSTM_CENTERED_SIGMOID_1: return broadcast((real)0.5) * fma_(-y, y, one);
     default: return one;
     }
+}
+
+CLSTM_NOINLINE vec slope_by_call(clstm_activation kind, vec y) { return slope_of(kind, y); }
+
+/* The derivative of an activation (but for exp) by its value y. */
+CLSTM_INLINE vec slope_at(const clstm_activation kind, vec y) {
+    return __builtin_constant_p(kind) ? slope_of(kind, y) : slope_by_call(kind, y);
 }
 
 /* The last vector may be part of one; a lane does not know its position, so that the bits are the same. */
