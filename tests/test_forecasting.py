@@ -595,3 +595,21 @@ def test_members_that_differ_make_no_ensemble(message, layers):
         Ensemble(layers)
     for layer in layers:
         assert layer._network() is None
+
+
+def test_a_forecaster_that_follows_forecasts_from_the_new_end():
+    y = waves(120, 12, noise=0.3)
+    model = Forecaster(3, **SMALL).fit(y[:100])
+    weights, before = model.net.flat_parameters.copy(), model.predict().mean
+    assert model.follow(y[:100]).predict().mean.tolist() == before.tolist()
+    found = model.follow(y).predict().mean
+    assert model.count == 120
+    np.testing.assert_array_equal(model.net.flat_parameters, weights)
+    longer = Forecaster(3, **SMALL)
+    longer.net = model.net
+    preparation = model._fitted.preparation
+    u = Channels([preparation]).inputs(Channels([preparation]).rest(y[:, None], 0))[:, 0]
+    longer._fitted = model._fitted._replace(tail=u[-len(model._fitted.tail) :])
+    np.testing.assert_array_equal(longer.predict().mean, found)
+    with pytest.raises(ValueError, match="y: expected the 120 values that were learnt, and more, got 119"):
+        model.follow(y[:119])

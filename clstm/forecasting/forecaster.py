@@ -176,12 +176,9 @@ class Forecaster:
                 return self._learn(plan, *examples(self._shape(plan), preparation, rest, known), bar)
 
             errors = errors_ahead(self._shape(plan), values, nothing, [plan], IMPUTE, learn)
-            preparation = Channels.learn(values, [plan])
-            rest = preparation.filled(preparation.rest(values, 0), IMPUTE)
-            net = learn(preparation, rest, nothing)
-        tail = preparation.inputs(rest[-plan.window - 1 :])[:, 0]
-        band, level = Band.of(errors[..., 0]), float(rest[-1, 0])
-        self.net, self._fitted = net, Fitted(preparation.parts[0], band, len(y), level, tail)
+            channels = Channels.learn(values, [plan])
+            net = learn(channels, channels.filled(channels.rest(values, 0), IMPUTE), nothing)
+        self.net, self._fitted = net, self._at_the_end(channels, Band.of(errors[..., 0]), y)
 
     def _shape(self, plan):
         return Shape(self.horizon, plan.window, False, (), self.hidden_size, 1, 0.0)
@@ -194,6 +191,42 @@ class Forecaster:
             members.append(trained(self._shape(plan).network(1, 1, rng), x, target, self.epochs, rng))
             bar.update()
         return Ensemble(members)
+
+    def follow(self, y: ArrayLike) -> Forecaster:
+        """Takes note of what has come since, without learning: the next forecast begins behind it.
+
+        Parameters
+        ----------
+        y : array_like, (n,)
+            The series from the first value that `fit` saw on; as for `fit`.
+
+        Returns
+        -------
+        Forecaster
+            Itself.
+
+        Raises
+        ------
+        TypeError, ValueError
+            The series does not fit, or is shorter than the one that was learnt; nothing has changed then.
+        """
+        fitted, y = self._learnt(), self._checked(y)
+        preparation, power = fitted.preparation, fitted.preparation.plan.power
+        if len(y) < fitted.count:
+            raise _arrays.wrong(ValueError, "y", f"the {fitted.count} values that were learnt, and more", len(y))
+        if (power < 1 and np.nanmin(y) < 0) or (power == 0 and np.nanmin(y) == 0):
+            expected = f"values {'above 0' if power == 0 else 'of at least 0'}, as those that were learnt"
+            raise _arrays.wrong(ValueError, "y", expected, np.nanmin(y))
+        self._fitted = self._at_the_end(Channels([preparation]), fitted.band, y)
+        return self
+
+    @staticmethod
+    def _at_the_end(channels, band, y):
+        """What a forecast behind y is made of."""
+        rest = channels.filled(channels.rest(y[:, None], 0), IMPUTE)
+        (preparation,) = channels.parts
+        tail = channels.inputs(rest[-preparation.plan.window - 1 :])[:, 0]
+        return Fitted(preparation, band, len(y), float(rest[-1, 0]), tail)
 
     # Telling
 
