@@ -128,7 +128,7 @@ axes.axhline(0.5, color="0.6", linestyle=":")
 axes.plot([], [], color="C1", label="leaves the room")
 axes.plot([], [], color="C0", label="stays in it")
 axes.set(xlabel="time since the walk began (s)", ylabel="probability of leaving", ylim=(0, 1))
-_ = axes.legend(loc="lower left")
+_ = axes.legend(loc="center right")
 
 # %%
 # What to try next
