@@ -222,7 +222,7 @@ class Task:
         self.scorer = check_scoring(estimator, scoring)
         if cv is None:
             cv = folds_of(estimator, y, seed)
-        splitter = check_cv(cv, y, classifier=estimator.kind == "classifier")
+        splitter = check_cv(cv, y, classifier=has_classes(estimator, y))
         self.splits = list(splitter.split(np.zeros(len(X)), y))
 
     def fold(self, params, number, watch=None):
@@ -251,9 +251,13 @@ def folds_of(estimator: Any, y: Any, seed: int) -> Any:
 
     if y is None:
         return TimeSeriesSplit(FOLDS)
-    plain = all(np.ndim(label) == 0 for label in y)
-    kind = StratifiedKFold if estimator.kind == "classifier" and plain else KFold
+    kind = StratifiedKFold if has_classes(estimator, y) else KFold
     return kind(FOLDS, shuffle=True, random_state=seed)
+
+
+def has_classes(estimator: Any, y: Any) -> bool:
+    """Whether there is one class for each row; a tagger has several."""
+    return estimator.kind == "classifier" and all(np.ndim(label) == 0 for label in y)
 
 
 def part(data: Any, rows: np.ndarray) -> Any:

@@ -1,4 +1,4 @@
-"""Estimators among the tools of scikit-learn: its conformance checks, searches, pipelines, copies in other processes."""
+"""Estimators among the tools of scikit-learn: its conformance checks, searches, pipelines, copies."""
 
 import pickle
 import warnings

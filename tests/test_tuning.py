@@ -233,3 +233,23 @@ def test_halving_leaves_a_third(waves, monkeypatch):
         assert 1e-3 <= row["learning_rate"] <= 1e-1
         assert 2 <= row["hidden_size"] <= 6
     assert distribution((2, 5, "log")) == [2, 3, 4, 5]
+
+
+def test_estimators_without_targets(rng):
+    from clstm.estimators import CharLM, LSTMForecaster
+
+    series = np.sin(np.arange(90) / 2) + 0.1 * rng.normal(size=90)
+    model = LSTMForecaster(horizon=2, window=8, hidden_size=4, networks=1, epochs=1)
+    found = tune(model, series, budget=1, random_state=0, progress=False)
+    assert found.best_estimator_.predict().shape == (2,)
+    text = "so it goes on and on, and " * 20
+    found = tune(CharLM(hidden_size=4, epochs=1), text, budget=2, space={"hidden_size": [4, 8]}, progress=False)
+    assert found.best_score_ < 0
+
+
+def test_targets_of_several_parts(rng):
+    from clstm.estimators import LSTMTagger
+
+    words, tags = [["a", "b"], ["b"]] * 6, [["X", "Y"], ["Y"]] * 6
+    found = tune(LSTMTagger(hidden_size=4, epochs=1), words, tags, budget=1, cv=2, random_state=0, progress=False)
+    assert 0 <= found.best_score_ <= 1

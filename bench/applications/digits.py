@@ -1,6 +1,9 @@
 """Digits row by row: images of 8 x 8 pixels, each read as 8 steps of 8 pixels
 
-The 1797 images of scikit-learn; a quarter of each class, drawn with seed 0, is the test part.
+The 1797 images of scikit-learn; a quarter of each class, drawn with seed 0, is the test part. (With the last quarter of
+the file instead, by writers who are not among the others, a support vector machine falls from 0.991 to 0.967.) The
+classifier has its defaults, for which cross-validation on 600 images was looked at (docs/howto/estimators.md has the
+table), and three networks instead of one.
 """
 
 from sklearn.datasets import load_digits

@@ -1,7 +1,8 @@
 """Indoor movement: will someone who walks leave the room? Trained in two buildings, tested in a third
 
 Sequences of the strengths of four radio signals, 19 to 129 steps long: 210 walks in buildings 1 and 2 to train on, 104
-in building 3 to test.
+in building 3 to test. The classifier has its defaults, but for five networks of half the size; `pooling` and the size
+were chosen by learning in building 1 and being tested in 2, and the other way round.
 """
 
 import datasets
@@ -21,5 +22,5 @@ def run(seed):
     walks = datasets.indoor_movement()
     known = walks.building < 3
     parts = [([x for x, own in zip(walks.x, chosen) if own], walks.y[chosen]) for chosen in (known, ~known)]
-    model = LSTMClassifier(pooling="last", hidden_size=32, networks=5, random_state=seed).fit(*parts[0])
+    model = LSTMClassifier(hidden_size=32, networks=5, random_state=seed).fit(*parts[0])
     return {"accuracy": model.score(*parts[1])}

@@ -45,9 +45,7 @@ _ = figure.colorbar(image, ax=axes, label="value")
 def segments(sequences):
     """Means of each channel in four pieces of a sequence, and deviations over all of it."""
     means = [[piece.mean(axis=0) for piece in np.array_split(x, 4)] for x in sequences]
-    return [
-        np.concatenate([*own, x.std(axis=0)]) for own, x in zip(means, sequences, strict=True)
-    ]
+    return [np.concatenate([*own, x.std(axis=0)]) for own, x in zip(means, sequences, strict=True)]
 
 
 simple = make_pipeline(StandardScaler(), LogisticRegression(max_iter=5000))
@@ -122,7 +120,10 @@ for number in range(0, len(unknown[0]), 5):
     prefixes = [x[:count] for count in range(1, len(x) + 1)]
     seconds = np.arange(1, len(x) + 1) / 8
     axes.plot(
-        seconds, walking.predict_proba(prefixes)[:, leaves], color="C1" if y == 1 else "C0", alpha=0.6
+        seconds,
+        walking.predict_proba(prefixes)[:, leaves],
+        color="C1" if y == 1 else "C0",
+        alpha=0.6,
     )
 axes.axhline(0.5, color="0.6", linestyle=":")
 axes.plot([], [], color="C1", label="leaves the room")
