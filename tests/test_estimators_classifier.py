@@ -1,6 +1,10 @@
 """LSTMClassifier and LSTMRegressor: what they learn, from what, and what they refuse."""
 
+import os
 import pickle
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -276,6 +280,46 @@ def test_sample_weights_that_are_refused(signs):
     ):
         with pytest.raises(ValueError, match=message):
             LSTMRegressor(**QUICK).fit(*signs, sample_weight=weight)
+
+
+def test_a_channel_without_values_leaves_an_estimator_as_it_was(signs):
+    X, y = signs
+    model = LSTMClassifier(impute="mean", **(QUICK | {"epochs": 1})).fit(X, y)
+    before = model.predict_proba(X)
+    with pytest.raises(ValueError, match="X: expected a value in channel 0, got none"):
+        model.fit(np.full((60, 3, 2), np.nan), y)
+    np.testing.assert_array_equal(model.predict_proba(X), before)
+
+
+ALONE = """
+import sys
+for name in ("sklearn", "pandas", "optuna", "joblib", "matplotlib", "tqdm"):
+    sys.modules[name] = None
+import numpy as np
+from clstm.estimators import LSTMClassifier, LSTMRegressor, NotFittedError, load
+X, y = np.random.default_rng(0).normal(size=(9, 4, 2)), np.arange(9) % 3
+model = LSTMClassifier(epochs=1, hidden_size=2).fit(X, y[:, None]).partial_fit(X, y)
+model.save("model.safetensors")
+assert (load("model.safetensors").predict(X) == model.predict(X)).all() and 0 <= model.score(X, y) <= 1
+try:
+    LSTMRegressor().predict(X)
+except NotFittedError:
+    print("well")
+"""
+
+
+def test_nothing_else_is_needed(tmp_path):
+    environment = os.environ | {"PYTHONPATH": str(Path(clstm.__file__).parent.parent)}
+    options = {"capture_output": True, "text": True, "cwd": tmp_path, "check": True}
+    ran = subprocess.run([sys.executable, "-c", ALONE], env=environment, **options)
+    assert ran.stdout == "well\n"
+    assert "DataConversionWarning: A column-vector y was passed" in ran.stderr
+
+
+def test_partial_fit_goes_on_with_the_networks_that_there_are(signs):
+    X, y = signs
+    model = LSTMRegressor(**(QUICK | {"epochs": 1, "networks": 2})).fit(X, y)
+    assert len(model.set_params(networks=5).partial_fit(X, y).net_.layers) == 2
 
 
 def test_without_training(signs):

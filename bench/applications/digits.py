@@ -2,8 +2,8 @@
 
 The 1797 images of scikit-learn; a quarter of each class, drawn with seed 0, is the test part. (With the last quarter of
 the file instead, by writers who are not among the others, a support vector machine falls from 0.991 to 0.967.) The
-classifier has its defaults, for which cross-validation on 600 images was looked at (docs/howto/estimators.md has the
-table), and three networks instead of one.
+classifier has its defaults, which were chosen by cross-validation on 600 images of the training part, among others
+(docs/howto/estimators.md has the table), and three networks instead of one.
 """
 
 from sklearn.datasets import load_digits

@@ -157,10 +157,10 @@ class PooledEstimator(Estimator):
 
     def _begin(self, sequences, weight, impute):
         """Sets what does not need training; an earlier network goes, so that nothing is left that does not fit."""
-        vars(self).pop("net_", None)
-        vars(self).pop("feature_names_in_", None)
-        vars(self).pop("_trainers", None)
-        self.scaler_ = Scaler.learn(sequences, impute, weight)
+        scaler = Scaler.learn(sequences, impute, weight)  # raises where a channel has no value
+        for name in ("net_", "feature_names_in_", "_trainers"):
+            vars(self).pop(name, None)
+        self.scaler_ = scaler
         self.n_features_in_ = sequences.features
         self.n_steps_in_ = sequences.x.shape[1] if sequences.windows else None
         if sequences.names is not None:
@@ -200,12 +200,13 @@ class PooledEstimator(Estimator):
     def _train_more(self, recipe, sequences, target, weight, outputs, loss):
         """One more epoch for each network; the first call makes them."""
         if "_trainers" not in vars(self):
-            rngs = children(generator_of(self.random_state), recipe.networks)
+            rng = generator_of(self.random_state)
             if "net_" not in vars(self):
-                nets = [self._network(outputs, rng) for rng in rngs]
+                nets = [self._network(outputs, child) for child in children(rng, recipe.networks)]
                 self.net_ = nets[0] if len(nets) == 1 else Ensemble(nets)
             nets = self.net_.layers if isinstance(self.net_, Ensemble) else [self.net_]
-            self._trainers = [trainer_of(net, loss, recipe, rng) for net, rng in zip(nets, rngs, strict=True)]
+            rngs = children(rng, len(nets))
+            self._trainers = [trainer_of(net, loss, recipe, child) for net, child in zip(nets, rngs, strict=True)]
         x = self.scaler_(sequences)
         for trainer in self._trainers:
             trainer.fit(
