@@ -263,6 +263,8 @@ def test_a_channel_may_be_missing_from_the_start(impute, rng):
     model = OnlineForecaster(impute=impute, **SMALL)
     for t, value in enumerate(rng.normal(size=60)):
         model.learn_one({"a": value} if 0 < t < 30 else {"a": value, "b": None if t < 30 else value})
+        assert model._moments.weight.tolist() == [t + 1, max(0, t - 29)]
+        assert model._changes.weight.tolist() == [t, max(0, t - 30)]
         assert math.isfinite(model.predict_one()["a"])
         assert math.isnan(model.predict_one()["b"]) == (t < 30)
 

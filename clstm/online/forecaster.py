@@ -168,7 +168,7 @@ class OnlineForecaster:
         before = ~np.isnan(self._last)
         change = np.where(before, filled - self._last, 0.0)
         if self.events >= self.warm_up:
-            target = np.clip(change / self._changes.deviation, -MOST, MOST)
+            target = limited(change / self._changes.deviation)
             self._learner.learn(self._input(self._last, self._change, exog), np.where(given & before, target, np.nan))
         self._changes.update(change, given & before)
         self._moments.update(filled, given)
@@ -196,8 +196,12 @@ class OnlineForecaster:
 
     def _input(self, last, change, exog):
         """What the network sees: the last values, their last changes, and what is known of the next event."""
-        parts = self._moments.scaled(last), change / self._changes.deviation, self._exog.scaled(exog)
-        return np.clip(np.nan_to_num(np.concatenate(parts)), -MOST, MOST).astype(np.float32)
+        parts = [self._moments.scaled(last), change / self._changes.deviation]
+        if self._known is not None:
+            parts.append(self._exog.scaled(exog))
+        found = limited(np.concatenate(parts)).astype(np.float32)
+        found[np.isnan(found)] = 0  # a channel of which nothing has been known yet
+        return found
 
     # Foretelling
 
@@ -319,6 +323,11 @@ class OnlineForecaster:
         self._exog.load(found["exog"])
         self._learner.load(found["learner"])
         return self
+
+
+def limited(values: np.ndarray) -> np.ndarray:
+    """Deviations of at most MOST; NaN stays."""
+    return np.minimum(np.maximum(values, -MOST), MOST)
 
 
 def loaded(cls: type, path: str | os.PathLike[str]) -> Any:

@@ -10,6 +10,9 @@ TO_NORMAL = np.sqrt(np.pi / 2)  # the deviation of normal errors by the mean of 
 LIMIT = 4.0  # deviations beyond which an error counts as so many, so that one anomaly does not hide the next
 
 
+ALL = slice(None)
+
+
 class Running:
     """A weight for each channel: how many values have been seen, the older ones counting less.
 
@@ -18,25 +21,47 @@ class Running:
     channels : int
     keep : float
         What is left of a weight after each event: 1 forgets nothing, 0.5 ** (1 / h) half of it in h events.
+
+    Attributes
+    ----------
+    deviation : ndarray, (channels,)
+        What can be divided by: 1 where there is no deviation yet.
     """
 
     arrays: tuple[str, ...] = ("weight",)
+    weight: np.ndarray
+    mean: np.ndarray
+    squares: np.ndarray
 
     def __init__(self, channels: int, keep: float) -> None:
         self.keep = keep
         for name in self.arrays:
             setattr(self, name, np.zeros(channels))
+        self.deviation = np.ones(channels)
+
+    def update(self, values: np.ndarray, known: np.ndarray) -> None:
+        """Adds an event (channels,); channels that are not known stay as they are."""
+        if len(values):
+            self._add(values, ALL if known.all() else known)
+            deviation = self._deviation()
+            self.deviation = np.where(deviation > 0, deviation, 1.0)
+
+    def _add(self, values, known):
+        raise NotImplementedError
+
+    def _deviation(self):
+        raise NotImplementedError
 
     def state(self) -> dict[str, Any]:
         """What a file keeps."""
-        return {name: getattr(self, name) for name in self.arrays}
+        return {name: getattr(self, name) for name in (*self.arrays, "deviation")}
 
     def load(self, state: dict[str, Any]) -> None:
         """Takes what `state` gave."""
-        for name in self.arrays:
+        for name, old in self.state().items():
             value = np.array(state[name], np.float64)
-            if value.shape != self.weight.shape:
-                raise ValueError(f"{name}: expected shape {self.weight.shape}, got {value.shape}")
+            if value.shape != old.shape:
+                raise ValueError(f"{name}: expected shape {old.shape}, got {value.shape}")
             setattr(self, name, value)
 
 
@@ -49,22 +74,15 @@ class Moments(Running):
     """
 
     arrays = ("weight", "mean", "squares")
-    weight: np.ndarray
-    mean: np.ndarray
-    squares: np.ndarray
 
-    def update(self, values: np.ndarray, known: np.ndarray) -> None:
-        """Adds an event (channels,); channels that are not known stay as they are."""
-        weight = np.where(known, self.keep * self.weight + 1, self.weight)
-        away = np.where(known, values - self.mean, 0)
-        mean = self.mean + away / np.maximum(weight, 1)
-        added = self.keep * self.squares + away * (values - mean)
-        self.weight, self.mean, self.squares = weight, mean, np.where(known, added, self.squares)
+    def _add(self, values, known):
+        self.weight[known] = self.keep * self.weight[known] + 1
+        away = values[known] - self.mean[known]
+        self.mean[known] += away / self.weight[known]
+        self.squares[known] = self.keep * self.squares[known] + away * (values[known] - self.mean[known])
 
-    @property
-    def deviation(self) -> np.ndarray:
-        """1 where nothing has varied yet."""
-        return or_1(np.sqrt(self.squares / np.maximum(self.weight, 1)))
+    def _deviation(self):
+        return np.sqrt(self.squares / np.maximum(self.weight, 1))
 
     def scaled(self, values: np.ndarray) -> np.ndarray:
         """Values with mean 0 and deviation 1."""
@@ -72,44 +90,27 @@ class Moments(Running):
 
 
 class Size(Running):
-    """The root of the mean square of each channel: W <- k W + 1, s <- s + (v^2 - s) / W."""
+    """The root of the mean square of each channel: W <- k W + 1, m <- m + (v^2 - m) / W."""
 
-    arrays = ("weight", "square")
-    weight: np.ndarray
-    square: np.ndarray
+    arrays = ("weight", "mean")
 
-    def update(self, values: np.ndarray, known: np.ndarray) -> None:
-        """Adds an event (channels,); channels that are not known stay as they are."""
-        self.weight = np.where(known, self.keep * self.weight + 1, self.weight)
-        step = (np.where(known, values, 0) ** 2 - self.square) / np.maximum(self.weight, 1)
-        self.square = np.where(known, self.square + step, self.square)
+    def _add(self, values, known):
+        self.weight[known] = self.keep * self.weight[known] + 1
+        self.mean[known] += (values[known] ** 2 - self.mean[known]) / self.weight[known]
 
-    @property
-    def deviation(self) -> np.ndarray:
-        """1 where all was 0."""
-        return or_1(np.sqrt(self.square))
+    def _deviation(self):
+        return np.sqrt(self.mean)
 
 
 class Errors(Running):
     """The deviation of errors, as their mean absolute value says it, where no error counts as more than LIMIT."""
 
     arrays = ("weight", "mean")
-    weight: np.ndarray
-    mean: np.ndarray
 
-    def update(self, errors: np.ndarray, known: np.ndarray) -> None:
-        """Adds the absolute errors of an event (channels,); channels that are not known stay as they are."""
-        errors = np.where(known, errors, 0)
-        limited = np.where(self.mean > 0, np.minimum(errors, LIMIT * TO_NORMAL * self.mean), errors)
-        self.weight = np.where(known, self.keep * self.weight + 1, self.weight)
-        self.mean = np.where(known, self.mean + (limited - self.mean) / np.maximum(self.weight, 1), self.mean)
+    def _add(self, values, known):
+        limit = np.where(self.mean[known] > 0, LIMIT * TO_NORMAL * self.mean[known], np.inf)
+        self.weight[known] = self.keep * self.weight[known] + 1
+        self.mean[known] += (np.minimum(values[known], limit) - self.mean[known]) / self.weight[known]
 
-    @property
-    def deviation(self) -> np.ndarray:
-        """1 where there was no error yet."""
-        return or_1(TO_NORMAL * self.mean)
-
-
-def or_1(deviation: np.ndarray) -> np.ndarray:
-    """Deviations by which one can divide."""
-    return np.where(deviation > 0, deviation, 1.0)
+    def _deviation(self):
+        return TO_NORMAL * self.mean

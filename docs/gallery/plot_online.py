@@ -111,7 +111,7 @@ for span, part in spans.items():
     print(span.ljust(20), *(f"{error:12.0f}" for error in errors))
 
 # %%
-# An event costs about half a millisecond, the last as the first, and nothing of the history is kept. A linear model with
+# An event costs about a third of a millisecond, the last as the first, and nothing of the history is kept. A linear model with
 # the last 24 hours, the one a week before and the clock, which learns by recursive least squares, is quicker, but on the
 # untouched series its error is 1978, that of the network 1364 (:doc:`/howto/online` has this and other streams, and those
 # on which the linear model wins).
