@@ -182,6 +182,10 @@ def test_a_new_forecaster_repeats_the_last_value(rng):
         model.learn_one(value)
         assert model.predict_one() == value
         assert model.forecast(3) == [value] * 3
+    assert model._learner.events == 0
+    model.learn_one(0.5)
+    assert model._learner.events == 1
+    assert model.predict_one() != 0.5
 
 
 def test_it_learns_a_wave_and_foretells_it_steps_ahead():
