@@ -110,6 +110,8 @@ class LSTMTagger(Estimator):
     If all tags are O, B-x and I-x, and no I-x of the training data follows anything but B-x and I-x, the CRF never lets
     it.
 
+    The how-to page *Tagging with an estimator* has the trials by which the defaults were chosen.
+
     Examples
     --------
     >>> from clstm.estimators import LSTMTagger
@@ -130,7 +132,7 @@ class LSTMTagger(Estimator):
         character_dim: int = 25,
         character_size: int = 64,
         word_dropout: float = 0.5,
-        hidden_size: int = 128,
+        hidden_size: int = 64,
         num_layers: int = 1,
         bidirectional: bool = True,
         dropout: float = 0.5,
