@@ -253,6 +253,7 @@ def test_min_count_and_rare_words():
     assert words.symbols == ("<unk>", "a", "0", "b", "c", "d")
     assert first_rare == 4
     assert vocabulary_of(sentences, 2, {})[0].symbols == ("<unk>", "a", "0", "b")
+    assert vocabulary_of([["a", "a", "<unk>", "<unk>", "b"]], 1, {"<unk>": 0})[1] == 2
     words, first_rare = vocabulary_of(sentences, 2, {"B": 0, "e": 0, "d": 0})
     assert (words.symbols, first_rare) == (("<unk>", "a", "0", "B", "d", "e"), 3)
 

@@ -59,8 +59,8 @@ class LSTMTagger(Estimator):
     Parameters
     ----------
     crf : bool
-        Whether the tags are chosen together. False: each by itself, which is faster, and hardly worse where a tag says little
-        about the next one.
+        Whether the tags are chosen together. False: each by itself, which is faster, and hardly worse where a tag says
+        little about the next one.
     tag_bias : dict from str to float, optional
         What is added to the scores of tags in predictions (logit adjustment, Menon et al. 2021): ``{"O": -1.0}`` finds
         more names, and more that are none. It may be changed after `fit`.
@@ -436,11 +436,11 @@ def vocabulary_of(sentences, min_count, known):
     counts: Counter[str] = Counter()
     for word, count in Counter(word for row in sentences for word in row).items():
         counts[word if word in known else normal(word)] += count
+    del counts[UNKNOWN]
     frequent = sorted((w for w in counts if counts[w] >= min_count), key=lambda word: (-counts[word], word))
     first_rare = 1 + sum(counts[word] > 1 for word in frequent)
-    others = sorted(word for word in known if word not in counts or counts[word] < min_count)
-    symbols = [word for word in (*frequent, *others) if word != UNKNOWN]
-    return Vocabulary([UNKNOWN, *symbols], unknown=UNKNOWN), first_rare
+    others = sorted(word for word in known if counts[word] < min_count and word != UNKNOWN)
+    return Vocabulary([UNKNOWN, *frequent, *others], unknown=UNKNOWN), first_rare
 
 
 def start_of(words, known):
