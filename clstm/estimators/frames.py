@@ -78,6 +78,7 @@ class Augmentation(NamedTuple):
     """How recordings are changed at random, see `SpeechRecognizer`."""
 
     noise: float
+    offset: float
     stretch: float
     warp: float
     mask: float
@@ -91,7 +92,10 @@ class Augmentation(NamedTuple):
         return x, warp_matrix(x.shape[1], np.exp(rng.uniform(-1, 1) * np.log1p(self.warp)))
 
     def of_features(self, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Noise, and a gap: x (T, F) as a network reads it, with deviation 1."""
+        """Another place and size of each feature, noise, and a gap: x (T, F) as a network reads it, with deviation 1."""
+        if self.offset:
+            size, place = rng.standard_normal((2, x.shape[1]), x.dtype)
+            x = np.exp(self.offset / 2 * size) * x + self.offset * place
         if self.noise:
             x = x + self.noise * rng.standard_normal(x.shape, x.dtype)
         if self.mask:

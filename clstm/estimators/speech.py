@@ -50,7 +50,10 @@ class SpeechRecognizer(Estimator):
         Frames that make one step of the network. A recording needs a step for each label.
     noise : float, default 0.3
         In training: deviation of the noise that is added to features, in units of their own deviation.
-    stretch : float, default 0.2
+    offset : float, default 0.3
+        In training: deviation, in the same units, of what is added to a feature in a whole recording; half of it is that of
+        the logarithm of what the feature is multiplied by. So nothing hangs on a perfect normalisation.
+    stretch : float, default 0.5
         In training: a recording gets up to this share longer, or shorter.
     warp : float, default 0.0
         In training: the axis of frequency is stretched or shrunk by up to this share, as by a shorter or longer throat
@@ -117,7 +120,8 @@ class SpeechRecognizer(Estimator):
         deltas: bool = True,
         stack: int = 3,
         noise: float = 0.3,
-        stretch: float = 0.2,
+        offset: float = 0.3,
+        stretch: float = 0.5,
         warp: float = 0.0,
         mask: float = 0.0,
         hidden_size: int = 64,
@@ -141,6 +145,7 @@ class SpeechRecognizer(Estimator):
         self.deltas = deltas
         self.stack = stack
         self.noise = noise
+        self.offset = offset
         self.stretch = stretch
         self.warp = warp
         self.mask = mask
@@ -288,7 +293,7 @@ class SpeechRecognizer(Estimator):
         for name in ("stack", "hidden_size", "num_layers"):
             _arrays.size(name, getattr(self, name))
         _arrays.rate("dropout", self.dropout)
-        deviations = [_arrays.deviation(name, getattr(self, name)) for name in ("noise", "stretch", "warp")]
+        deviations = [_arrays.deviation(name, getattr(self, name)) for name in ("noise", "offset", "stretch", "warp")]
         return Augmentation(*deviations, _arrays.rate("mask", self.mask))
 
     def _check_steps(self, n, frames, target):
