@@ -26,6 +26,8 @@ def run(*words, stdin=""):
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             code = main(words)
+    except SystemExit as left:  # --help
+        code = left.code
     finally:
         sys.stdin = before
     return code, out.getvalue(), err.getvalue()

@@ -1,4 +1,4 @@
-"""`clstm forecast`: JSON, saved models, several columns, what is known in advance; test_command_line.py has the rest."""
+"""`clstm forecast`: JSON, saved models, several columns, what is known in advance (test_command_line.py: the rest)."""
 
 import json
 from pathlib import Path

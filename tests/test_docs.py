@@ -17,16 +17,14 @@ import contextlib
 import doctest
 import importlib
 import io
-import os
 import pkgutil
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from command_line_files import run as run_clstm
 
 import clstm
 
@@ -173,15 +171,9 @@ def run_command(command, want, where):
         if command not in ELSEWHERE:
             raise Mistake(f"{where}: no test runs {command!r}")
         return
-    words = [sys.executable, "-m", *shlex.split(command)]
-    ran = subprocess.run(words, capture_output=True, text=True, env=environment())
-    if ran.returncode or (want and not Checker().check_output(want, ran.stdout, FLAGS)):
-        raise Mistake(f"{where}: {command}\nexpected\n{want}\ngot\n{ran.stdout}{ran.stderr}")
-
-
-def environment():
-    """What a child process needs: to import this clstm from another folder, and a terminal as wide as the pages."""
-    return {**os.environ, "PYTHONPATH": str(Path(clstm.__file__).resolve().parent.parent), "COLUMNS": "80"}
+    code, out, err = run_clstm(*shlex.split(command)[1:])
+    if code or (want and not Checker().check_output(want, out, FLAGS)):
+        raise Mistake(f"{where}: {command}\nexpected\n{want}\ngot\n{out}{err}")
 
 
 RUNNERS = {"python": run_python, "pycon": run_pycon, "console": run_console, "indented": run_indented}
@@ -205,6 +197,7 @@ def run_page(text, page, namespace):
 def test_every_block_of_a_page_runs_and_shows_what_it_gives(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "agg")
+    monkeypatch.setenv("COLUMNS", "80")  # a terminal as wide as the pages
     sales(Path("sales.csv"))
     with contextlib.redirect_stdout(io.StringIO()):
         run_page(page.read_text(encoding="utf-8"), page.relative_to(ROOT).as_posix(), {"__name__": "__main__"})

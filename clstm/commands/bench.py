@@ -51,14 +51,14 @@ SIZES = (
     Size(50, 16, 8, 16),
     Size(100, 32, 32, 64),
     Size(28, 128, 28, 128),
-    Size(50, 64, 256, 256),
+    Size(35, 20, 200, 200),
     Size(200, 1, 64, 128),
 )
 STREAMS = (16, 64, 128, 256)  # hidden units, and inputs, of a layer that takes one step a call
 SECONDS = 0.4
 STEPS = 100  # in a row, so that the clock can see them
 UNITS = ((1, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"))
-MATRIX = 1024  # rows and columns of those whose product is the peak
+MATRIX = 768  # rows and columns of those whose product is the peak
 
 
 def add_arguments(parser):

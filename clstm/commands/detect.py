@@ -15,18 +15,20 @@ from .text import begin, field, finish, shortened, table
 DESCRIPTION = """\
 Find what is unusual in a series.
 
-A network learns to foretell the next value, or to put a window of values
+A network learns to foretell the next values, or to put a window of values
 together again; what it does badly is unusual. The rows are evenly spaced steps
-in time, oldest first. A score is so many times the usual error; the threshold
-is the score that a share of the steps learnt, --contamination, is above. So
-many alarms there will be: look at the scores.
+in time, oldest first. A score is so many times the usual error, on average
+over the last --smooth steps: what lasts counts more than a single odd value,
+and is seen a little later. The threshold is the score that a share of the
+steps learnt, --contamination, is above. So many alarms there will be: look at
+the scores.
 """
 EXAMPLES = """\
 examples:
   clstm detect taxi.csv --column value --plot taxi.png
       events with their scores, and a picture of them
-  clstm detect taxi.csv --learn 0.5 --contamination 0.002
-      learns the first half, which is known to be in order
+  clstm detect taxi.csv --smooth 1 --learn 0.5 --contamination 0.002
+      single odd values; learns the first half, which is known to be in order
   clstm detect machine.csv --column volt --column ampere --save m.safetensors
       several columns together; the model goes to a file
   clstm detect --model m.safetensors tomorrow.csv --json
@@ -45,6 +47,8 @@ def add_arguments(parser):
     text = "forecast looks at what came before, autoencoder at windows around (forecast)"
     add("--method", choices=METHODS, help=text)
     add("--window", type=positive, metavar="N", help="steps that the network sees (32)")
+    text = "steps up to each whose mean is its score; 1 finds single values (as many as --window)"
+    add("--smooth", type=positive, metavar="N", help=text)
     add("--contamination", type=share, metavar="P", help="share of the steps learnt that is above the threshold (0.01)")
     add("--learn", type=share_up_to_1, metavar="P", help="learn the first share of the rows only (1)")
     text = "alarms with at most so many steps between them are one event (%(default)s)"
@@ -59,7 +63,7 @@ def run(args):
     """The command; raises `CommandError`."""
     check_outputs(args, args.file, args.model)
     if args.model:
-        model = models.load(args, "method", "window", "contamination", "learn", "impute", "seed")
+        model = models.load(args, "method", "window", "smooth", "contamination", "learn", "impute", "seed")
         known = models.reading_of(args, model, columns="column", time="time")
         found = read(args, known["columns"], known["time"], model.impute)
         begin(args, args.file, *data_lines(found, 0))
@@ -92,7 +96,7 @@ def series_of(found):
 
 def learnt(args, found, count):
     """A model of the first rows."""
-    names = ("method", "window", "contamination", "impute")
+    names = ("method", "window", "smooth", "contamination", "impute")
     options = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     if count < 2:
         raise CommandError(f"{args.file}: expected more rows to learn from, got {count} of {len(found.values)}")
@@ -157,7 +161,8 @@ def lines(result):
     widest = max(map(len, table(rows)))
     if widest > 80:
         rows = [row[:4] for row in rows]
-    return [f"{len(result['events'])} events; {alarms}.", "", *table(rows)]
+    count = len(result["events"])
+    return [f"{count} event{'s' * (count > 1)}; {alarms}.", "", *table(rows)]
 
 
 def drawn(args, found, scores, result):
