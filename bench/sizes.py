@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from . import machine
+from .page import unbroken
 from .report import render
 from .results import write_whole
 from .tables import Table
@@ -126,7 +127,7 @@ def page(found: dict) -> str:
     """The table as Markdown, with when and where it was measured."""
     facts = found["machine"]
     where = f"Measured on {found['date'][:10]} on {facts['cpu']}, {facts['system']}, Python {facts['python']}."
-    return f"{where}\n\n#{render(table(found))}\n"
+    return f"{where}\n\n#{render(unbroken(table(found)))}\n"
 
 
 def main(arguments=None) -> int:

@@ -20,7 +20,12 @@ from clstm.estimators import LSTMTagger
 train, dev, test = datasets.wnut17()
 
 for sentence, tags in zip(train.sentences[2:5], train.tags[2:5], strict=True):
-    print(" ".join(word if tag == "O" else f"{word}[{tag}]" for word, tag in zip(sentence, tags, strict=True)))
+    print(
+        " ".join(
+            word if tag == "O" else f"{word}[{tag}]"
+            for word, tag in zip(sentence, tags, strict=True)
+        )
+    )
 
 # %%
 # *B-* begins a name, *I-* goes on with it, *O* is outside. There are six types of names. How many of those in the test
@@ -43,7 +48,9 @@ def entities(sentences, tags):
 
 seen = set(entities(*train))
 names = entities(*test)
-print(f"{len(names)} names in the test part, {np.mean([name in seen for name in names]):.0%} of them seen in training")
+print(
+    f"{len(names)} names in the test part, {np.mean([name in seen for name in names]):.0%} of them seen in training"
+)
 
 # %%
 # The baseline
@@ -128,7 +135,7 @@ plt.show()
 # %%
 # And what a text of your own? `clstm.text.words` cuts it into tokens.
 
-from clstm.text import words  # noqa: E402
+from clstm.text import words
 
 for text in ("I met Anna Schmidt in Berlin yesterday", "new iPhone from Apple looks great"):
     tokens = words(text)

@@ -67,7 +67,9 @@ def accuracy(guess, words=lambda word: True):
 
 print(f"{'':28}{'all words':>10}{'new words':>10}")
 for name, guess in (("most frequent tag", baseline), ("LSTMTagger", found)):
-    print(f"{name:28}{accuracy(guess):10.3f}{accuracy(guess, lambda word: word not in usual):10.3f}")
+    print(
+        f"{name:28}{accuracy(guess):10.3f}{accuracy(guess, lambda word: word not in usual):10.3f}"
+    )
 
 # %%
 # Most of the gain is in words that training has not seen: by their characters and their neighbours, most of them get
@@ -89,12 +91,25 @@ fig, ax = plt.subplots(figsize=(8, 6.5), layout="constrained")
 image = ax.imshow(share, vmin=0, vmax=1, cmap="Blues")
 ax.set_xticks(range(len(names)), names, rotation=90)
 ax.set_yticks(
-    range(len(names)), [f"{name} ({int(count)})" for name, count in zip(names, table.sum(axis=1), strict=True)]
+    range(len(names)),
+    [f"{name} ({int(count)})" for name, count in zip(names, table.sum(axis=1), strict=True)],
 )
 for true, guess in zip(*np.nonzero(share > 0.03), strict=True):
     color = "white" if share[true, guess] > 0.5 else "black"
-    ax.text(guess, true, f"{100 * share[true, guess]:.0f}", ha="center", va="center", fontsize=7, color=color)
-ax.set(xlabel="tag that was given", ylabel="right tag (how many words)", title="Of each tag, how much got which, in %")
+    ax.text(
+        guess,
+        true,
+        f"{100 * share[true, guess]:.0f}",
+        ha="center",
+        va="center",
+        fontsize=7,
+        color=color,
+    )
+ax.set(
+    xlabel="tag that was given",
+    ylabel="right tag (how many words)",
+    title="Of each tag, how much got which, in %",
+)
 fig.colorbar(image, label="share")
 plt.show()
 
@@ -106,7 +121,12 @@ plt.show()
 # -------------------
 
 for text in ("I run every day", "it was a long run", "they can fish", "open the can"):
-    print(" ".join(f"{word}/{tag}" for word, tag in zip(text.split(), tagger.predict([text.split()])[0], strict=True)))
+    print(
+        " ".join(
+            f"{word}/{tag}"
+            for word, tag in zip(text.split(), tagger.predict([text.split()])[0], strict=True)
+        )
+    )
 
 # %%
 # To try next

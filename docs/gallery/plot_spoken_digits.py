@@ -10,6 +10,7 @@ for.
 import datasets
 import matplotlib.pyplot as plt
 import numpy as np
+
 from clstm.estimators import SpeechRecognizer
 from clstm.speech import mfcc, trim
 

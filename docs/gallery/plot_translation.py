@@ -11,6 +11,7 @@ import datasets
 import matplotlib.pyplot as plt
 import numpy as np
 import sacrebleu
+
 from clstm.estimators import Seq2Seq
 from clstm.text import words
 
