@@ -51,7 +51,8 @@ LIBRARIES = {
 HEADER = ["", "version", "download", "on disk", "import", "memory", "trains"]
 NOTE = (
     "Each with all that pip installs for it. Download: wheels, as pip gets them. On disk: after installation, without "
-    "compiled Python files. Import: time of the processor, the least of ten fresh processes. Memory: the most of such a process, resident."
+    "compiled Python files. Import: time of the processor, the least of ten fresh processes. Memory: the most of such "
+    "a process, resident."
 )
 IMPORT = """
 import sys, time
