@@ -320,6 +320,24 @@ def test_options(method, options, wave):
         assert detector.net_.layers[0].bidirectional
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_windows_held_out_share_no_step_with_those_that_train(method, monkeypatch):
+    seen = {}
+    fit = clstm.Trainer.fit
+
+    def spy(trainer, x, y, **options):
+        seen.update(x=x, y=y, held_out=options["validation"])
+        return fit(trainer, x, y, **options)
+
+    monkeypatch.setattr(clstm.Trainer, "fit", spy)
+    LSTMAnomalyDetector(method, patience=1, validation_fraction=0.2, **(QUICK | {"epochs": 1})).fit(np.arange(100.0))
+    trained_on = {*seen["x"].ravel(), *seen["y"].ravel()}
+    held_out = {*seen["held_out"][0].ravel(), *seen["held_out"][1].ravel()}
+    assert len(held_out) >= 20
+    assert min(held_out) > max(trained_on)
+    assert len(trained_on | held_out) >= 99
+
+
 def test_the_same_bits_again_and_with_any_number_of_threads(wave):
     first = LSTMAnomalyDetector(**QUICK).fit(wave)
     clstm.set_num_threads(2)

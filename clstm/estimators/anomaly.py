@@ -81,7 +81,7 @@ class LSTMAnomalyDetector(Estimator):
     ----------
     net_ : Layer
     window_, horizon_ : int
-        As they were chosen; for an autoencoder, horizon_ is the window.
+        As they were chosen; for an autoencoder both are the same.
     scale_ : ndarray, (C,)
         The robust deviation of the errors of each channel: 1.4826 times their median.
     threshold_ : float
