@@ -82,6 +82,28 @@ def test_several_columns_and_an_autoencoder():
     )
 
 
+def test_the_calendar_is_known():
+    minutes = np.datetime64("2024-02-27T12:00") + np.arange(400) * np.timedelta64(90, "m")
+    value = np.round(np.random.default_rng(0).normal(size=400), 3)
+    table("week.csv", ["time", "value"], zip(np.datetime_as_string(minutes, unit="m"), value))
+    known = told("week.csv", *SMALL, "--calendar", "--save", "m.safetensors")
+    angle = 2 * np.pi * ((minutes - minutes.astype("M8[D]")) / np.timedelta64(1, "D"))
+    weekday = (minutes.astype("M8[D]").astype(int) + 3) % 7  # 1970 began on a Thursday
+    exog = np.column_stack([np.sin(angle), np.cos(angle), weekday[:, None] == np.arange(7)])
+    scores = -estimators.load("m.safetensors").score_samples(value, exog=exog.astype(float))
+    np.testing.assert_allclose(known["scores"], scores, rtol=1e-6)
+    assert known["scores"] != told("week.csv", *SMALL)["scores"]
+    assert told("week.csv", "--model", "m.safetensors")["scores"] == known["scores"]
+    refused(
+        2, "argument --calendar: not with this model", ["detect", "week.csv", "--model", "m.safetensors", "--calendar"]
+    )
+    refused(
+        1,
+        "machine.csv: expected a column of dates for --calendar",
+        ["detect", "machine.csv", "--column", "volt", "--calendar"],
+    )
+
+
 def test_gaps_are_filled_if_one_wishes():
     lines = Path("taxi.csv").read_text().splitlines()
     lines[20] = lines[20].split(",")[0] + ","

@@ -25,8 +25,9 @@ the scores.
 """
 EXAMPLES = """\
 examples:
-  clstm detect taxi.csv --column value --plot taxi.png
-      events with their scores, and a picture of them
+  clstm detect taxi.csv --column value --calendar --plot taxi.png
+      events with their scores, and a picture of them; the network knows hours
+      and days of the week
   clstm detect taxi.csv --smooth 1 --learn 0.5 --contamination 0.002
       single odd values; learns the first half, which is known to be in order
   clstm detect machine.csv --column volt --column ampere --save m.safetensors
@@ -51,6 +52,8 @@ def add_arguments(parser):
     add("--smooth", type=positive, metavar="N", help=text)
     add("--contamination", type=share, metavar="P", help="share of the steps learnt that is above the threshold (0.01)")
     add("--learn", type=share_up_to_1, metavar="P", help="learn the first share of the rows only (1)")
+    text = "the network knows time of day and day of the week, so that a quiet Monday is as odd as a busy night"
+    add("--calendar", action="store_true", default=None, help=text)
     text = "alarms with at most so many steps between them are one event (%(default)s)"
     add("--gap", type=natural, default=12, metavar="N", help=text)
     add_model(parser, "look")
@@ -64,16 +67,18 @@ def run(args):
     check_outputs(args, args.file, args.model)
     if args.model:
         model = models.load(args, "method", "window", "smooth", "contamination", "learn", "impute", "seed")
-        known = models.reading_of(args, model, columns="column", time="time")
+        known = models.reading_of(args, model, columns="column", time="time", calendar="calendar")
         found = read(args, known["columns"], known["time"], model.impute)
+        exog = calendar(args, found) if known["calendar"] else None
         begin(args, args.file, *data_lines(found, 0))
     else:
         found = read(args, args.column, args.time, args.impute)
         count = len(found.values) if args.learn is None else round(args.learn * len(found.values))
+        exog = calendar(args, found) if args.calendar else None
         begin(args, args.file, *data_lines(found, count))
-        model = learnt(args, found, count)
+        model = learnt(args, found, exog, count)
     with refused_in(args.file):
-        scores = -model.score_samples(series_of(found))
+        scores = -model.score_samples(series_of(found), exog=exog)
     result = document(args, model, found, scores)
     written = write_outputs(args, model, drawn(args, found, scores, result))
     finish(args, ["", *lines(result)], result, written)
@@ -94,15 +99,26 @@ def series_of(found):
     return found.values[:, 0] if len(found.names) == 1 else found.values
 
 
-def learnt(args, found, count):
+def calendar(args, found):
+    """What is known of each date (n, 9): sine and cosine of the time of day, and which day of the week it is."""
+    if found.dates is None:
+        raise CommandError(f"{args.file}: expected a column of dates for --calendar, got none (--time names it)")
+    times = found.dates.times
+    angle = 2 * np.pi * np.array([(time.hour * 60 + time.minute) / 1440 for time in times])
+    days = np.eye(7)[[time.weekday() for time in times]]
+    return np.column_stack([np.sin(angle), np.cos(angle), days])
+
+
+def learnt(args, found, exog, count):
     """A model of the first rows."""
     names = ("method", "window", "smooth", "contamination", "impute")
     options = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     if count < 2:
         raise CommandError(f"{args.file}: expected more rows to learn from, got {count} of {len(found.values)}")
     model = models.make(args, "LSTMAnomalyDetector", **options)
-    model = models.learn(args, model, args.file, series_of(found)[:count])
-    model.reading_ = {"columns": found.names, "time": args.time}
+    known = None if exog is None else exog[:count]
+    model = models.learn(args, model, args.file, series_of(found)[:count], exog=known)
+    model.reading_ = {"columns": found.names, "time": args.time, "calendar": args.calendar}
     return model
 
 

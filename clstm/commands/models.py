@@ -42,11 +42,11 @@ def chosen(args, kind, known):
     return dict(args.set)
 
 
-def learn(args, model, where, *data):
+def learn(args, model, where, *data, **options):
     """Trains it; raises CommandError with the file that the data are from, or UsageError for a parameter of --set."""
     names = tuple(f"{name}:" for name in model.get_params())
     try:
-        model.fit(*data)
+        model.fit(*data, **options)
     except (TypeError, ValueError) as error:
         if args.set and str(error).startswith(names):
             raise UsageError(f"argument --set: {error}") from error
