@@ -82,6 +82,18 @@ def test_several_columns_and_an_autoencoder():
     )
 
 
+@pytest.mark.parametrize("reading", [5, {}, {"columns": 5.0, "time": None, "calendar": None}], ids=str)
+def test_a_file_that_says_something_odd_about_reading(reading):
+    model = estimators.LSTMAnomalyDetector(window=3, epochs=1, hidden_size=4, random_state=0).fit(np.arange(20.0) % 3)
+    model.reading_ = reading
+    model.save("odd.safetensors")
+    refused(
+        1,
+        "odd.safetensors: expected a model that knows columns, time, calendar",
+        ["detect", "taxi.csv", "--model", "odd.safetensors"],
+    )
+
+
 def test_the_calendar_is_known():
     minutes = np.datetime64("2024-02-27T12:00") + np.arange(400) * np.timedelta64(90, "m")
     value = np.round(np.random.default_rng(0).normal(size=400), 3)

@@ -48,6 +48,8 @@ def test_words():
     assert found["test"]["per"] == "word"
     assert "baseline" not in found["test"]
     assert len(found["text"].split()) > 15
+    words = ["generate", "poems.txt", "--words", *SMALL, "--json", "--prompt"]
+    assert json.loads(run(*words, "the cat")[1])["text"].startswith("the cat ")
 
 
 def test_counting_is_that_of_witten_and_bell():

@@ -138,4 +138,5 @@ def test_times_have_three_digits(seconds, text):
 
 def test_bench_refuses():
     refused(2, "argument --threads: expected a whole number of at least 1, got '0'", ["bench", "--threads", "0"])
+    refused(2, "argument --threads: expected at most 1024, got 2000", ["bench", "--threads", "2000"])
     refused(2, "argument --seconds: expected a number above 0, got 'nan'", ["bench", "--seconds", "nan"])

@@ -90,6 +90,7 @@ BAD = [
     (1, "nan.npz: expected finite features, got nan", ["nan.npz"]),
     (1, "shape.npz: expected x (frames, features) and length (recordings,) of whole numbers", ["shape.npz"]),
     (1, "count.npz: expected a label for each of the 2 recordings, got 1", ["count.npz"]),
+    (1, "long.npz: long.npz[0]: expected at least ", ["long.npz", "--hold-out", "0"]),
     (1, "object.npz: ", ["object.npz"]),
     (1, "few.npz: expected more recordings of each of 2 kinds to hold some out, got 2 in all", ["few.npz"]),
     (
@@ -118,5 +119,6 @@ def test_bad_input_is_one_line_and_leaves_everything_as_it_was(code, message, wo
     np.savez("count.npz", x=x, length=[2, 2], label=["a"])
     np.savez("object.npz", x=x, length=[2, 2], label=np.array([{}, "b"], object))
     np.savez("few.npz", x=x, **good)
+    np.savez("long.npz", x=np.ones((16, 1)), length=[4] * 4, label=["a b c d e f", "c", "a b c d e f", "c"])
     np.savez("digit.npz", x=x, length=[2, 2], digit=[0, 1])
     refused(code, message.replace("few.npz: few.npz[0]", "digit.npz: digit.npz[0]"), ["transcribe", *words])

@@ -84,6 +84,7 @@ BAD = [
         "argument --set: tokens: expected one of 'words', 'characters', got 'bytes'",
         ["pairs.tsv", "--set", "tokens=bytes"],
     ),
+    (2, "argument --plot: there is nothing to draw", ["pairs.tsv", "--plot", "a.png", "--set", "attention_score=null"]),
     (2, "argument --hold-out: not with --test", ["pairs.tsv", "--test", "pairs.tsv", "--hold-out", "0"]),
     (1, "--save: 'pairs.tsv' is the file to read", ["pairs.tsv", "--save", "pairs.tsv"]),
 ]

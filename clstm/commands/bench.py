@@ -9,8 +9,10 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import LSTM, get_num_threads, set_num_threads, show_config
+from ..config import MOST_THREADS
 from ..progress import bar
 from .arguments import positive, positive_number
+from .errors import UsageError
 from .text import field, percent, print_json, table
 
 DESCRIPTION = """\
@@ -73,6 +75,8 @@ def run(args):
     """The command."""
     before = get_num_threads()
     if args.threads is not None:
+        if args.threads > MOST_THREADS:
+            raise UsageError(f"argument --threads: expected at most {MOST_THREADS}, got {args.threads}")
         set_num_threads(args.threads)
     try:
         found = measured(args.seconds)

@@ -124,7 +124,7 @@ def learn(args):
         if form.text
         else models.make(args, "LSTMClassifier", impute=args.impute)
     )
-    model = models.learn(args, estimator, args.file, learnt.x, np.array(learnt.labels))
+    model = models.learn(args, estimator, args.file, learnt.x, np.array(learnt.labels), names=learnt.names)
     model.reading_ = form._asdict()
     lines, result = [], judged(model, learnt, tested, where) if tested.x else None
     if result is not None:

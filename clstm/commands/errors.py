@@ -26,9 +26,11 @@ def refused_in(where):
         raise CommandError(text if text.startswith(where) else f"{where}: {text}") from error
 
 
-def without_name(error):
-    """The message of a ValueError, without the name that the data have in Python: whoever reads it has given a file."""
-    return re.sub(r"^(X|series): ", "", str(error))
+def without_name(error, names=()):
+    """The message of a ValueError without the name that the data have in Python; X[k] has the name k of those given."""
+    text = re.sub(r"^(X|series): ", "", str(error))
+    place = re.match(r"X\[(\d+)\]: ", text)
+    return f"{names[int(place[1])]}: {text[place.end() :]}" if place and int(place[1]) < len(names) else text
 
 
 def reason(error):

@@ -105,8 +105,9 @@ def judged(args, model, learnt, held):
 def written_text(args, model):
     """The prompt, and what the model says behind it."""
     options = {"temperature": args.temperature, "random_state": args.seed or 0}
+    between = " " if type(model).__name__ == "WordLM" and args.prompt.strip() == args.prompt != "" else ""
     with refused_in("prompt"):
-        return args.prompt + model.generate(args.length, args.prompt, **options)
+        return args.prompt + between + model.generate(args.length, args.prompt, **options)
 
 
 def baseline(learnt, held):

@@ -42,17 +42,17 @@ def chosen(args, kind, known):
     return dict(args.set)
 
 
-def learn(args, model, where, *data, **options):
+def learn(args, model, where, *data, names=(), **options):
     """Trains it; raises CommandError with the file that the data are from, or UsageError for a parameter of --set."""
-    names = tuple(f"{name}:" for name in model.get_params())
+    parameters = tuple(f"{name}:" for name in model.get_params())
     try:
         model.fit(*data, **options)
     except (TypeError, ValueError) as error:
-        if args.set and str(error).startswith(names):
+        if args.set and str(error).startswith(parameters):
             raise UsageError(f"argument --set: {error}") from error
         if isinstance(error, TypeError):
             raise
-        raise CommandError(f"{where}: {without_name(error)}") from error
+        raise CommandError(f"{where}: {without_name(error, names)}") from error
     return model.set_params(progress=False)  # a model in a file does not know who looked on
 
 
@@ -110,11 +110,18 @@ def reading_of(args, model, **options):
     known = getattr(model, "reading_", None)
     if known is None:
         return {key: getattr(args, name, name) if isinstance(name, str) else name for key, name in options.items()}
-    if not (isinstance(known, dict) and known.keys() == options.keys()):
+    if not (isinstance(known, dict) and known.keys() == options.keys() and all(map(is_plain, known.values()))):
         raise CommandError(f"{args.model}: expected a model that knows {', '.join(options)}, got {known!r:.60}")
     names = [name for name in options.values() if isinstance(name, str)]
     refuse(args, "not with this model, which knows how to read its files", *names)
     return known
+
+
+def is_plain(value):
+    """Whether a value is one that a command keeps in a file."""
+    if isinstance(value, list):
+        return all(isinstance(part, str) for part in value)
+    return value is None or isinstance(value, (bool, int, str))
 
 
 def read(path):

@@ -109,7 +109,8 @@ def learn(args):
     learnt, tested, where = parts(args, path, recordings, test)
     data = data_document(path, recordings)
     begin(args, path, *data_lines(data))
-    model = models.learn(args, models.make(args, "SpeechRecognizer"), path, learnt.x, learnt.texts)
+    model = models.make(args, "SpeechRecognizer")
+    models.learn(args, model, path, learnt.x, learnt.texts, names=learnt.names)
     model.reading_ = {"rate": recordings.rate}
     result = judged(model, learnt, tested, where) if tested is not None else None
     lines = [] if result is None else ["", *test_lines(result)]

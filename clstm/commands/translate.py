@@ -89,6 +89,8 @@ def translate(args):
 def learn(args):
     """Learns, and tests."""
     models.share_held_out(args)
+    if args.plot is not None and dict(args.set).get("attention_score", "") is None:
+        raise UsageError("argument --plot: there is nothing to draw with attention_score=null")
     (path,) = args.words
     pairs = read_pairs(path)
     test = None if args.test is None else read_pairs(args.test)
