@@ -16,13 +16,18 @@ logger = logging.getLogger(__name__)
 # From what most people come for to what few do; what is not named comes last
 ORDER = [
     "plot_forecasting",
+    "plot_weather",
+    "plot_stocks",
     "plot_classification",
+    "plot_indoor_movement",
     "plot_sentiment",
     "plot_characters",
     "plot_translation",
     "plot_spoken_digits",
     "plot_anomalies",
     "plot_entities",
+    "plot_part_of_speech",
+    "plot_tuning",
     "plot_gates",
 ]
 
