@@ -64,7 +64,7 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
     "show_signature": False,
     "write_computation_times": False,
-    "ignore_repr_types": "matplotlib",  # what a call of its methods returns says nothing
+    "ignore_repr_types": "matplotlib|list|tuple",  # what its calls return says nothing
     "image_srcset": ["2x"],  # for screens with small pixels
     "thumbnail_size": (640, 448),
 }
