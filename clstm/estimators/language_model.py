@@ -492,6 +492,8 @@ class WordLM(_LanguageModel):
     The perplexity counts an unknown word as the one symbol that it is: models of different vocabularies cannot be
     compared by it.
 
+    Settings were chosen on the first 200 000 characters of tinyshakespeare and 40 000 that follow.
+
     Examples
     --------
     >>> from clstm.estimators import WordLM
@@ -514,10 +516,10 @@ class WordLM(_LanguageModel):
         bptt: int = 32,
         hidden_size: int = 128,
         num_layers: int = 1,
-        dropout: float = 0.3,
+        dropout: float = 0.5,
         epochs: int = 10,
         batch_size: int = 32,
-        learning_rate: float = 4e-3,
+        learning_rate: float = 1e-2,
         weight_decay: float = 0.0,
         clip_norm: float | None = 1.0,
         validation_fraction: float = 0.1,
