@@ -30,10 +30,12 @@ from .network import Network
 from .noise import Noise
 from .optimizers import ASGD, NTASGD, SGD, Adagrad, Adam, AdamW, RMSprop
 from .pool import Pool
+from .repeat import RepeatLast
 from .rnn import RNN
 from .stream import Stream
 from .trace import Trace
 from .training.trainer import Trainer
+from .word_encoder import WordEncoder
 
 __version__ = "0.1.0"
 
@@ -84,10 +86,12 @@ __all__ = [
     "Pool",
     "RMSprop",
     "RNNCell",
+    "RepeatLast",
     "Stream",
     "Tape",
     "Trace",
     "Trainer",
+    "WordEncoder",
     "beam",
     "callbacks",
     "decoding",

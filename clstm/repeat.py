@@ -29,7 +29,7 @@ class RepeatLast(Layer):
     Examples
     --------
     >>> import clstm
-    >>> from clstm.repeat import RepeatLast
+    >>> from clstm import RepeatLast
     >>> RepeatLast()([[[1.0], [2.0], [3.0]]])
     array([[[3.],
             [3.],

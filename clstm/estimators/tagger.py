@@ -52,7 +52,7 @@ class LSTMTagger(Estimator):
     """Gives each word of a sentence a tag: a bidirectional LSTM over words and their characters, and a CRF.
 
     The vector of a word is its own, what an LSTM or a convolution makes of its characters, and one for its shape (small
-    letters, a capital in front, a number, ...), see `clstm.word_encoder.WordEncoder`. An LSTM reads these vectors in
+    letters, a capital in front, a number, ...), see `clstm.WordEncoder`. An LSTM reads these vectors in
     both directions, and a conditional random field chooses the whole path of tags (Lample et al. 2016; Ma and Hovy
     2016).
 
