@@ -32,12 +32,16 @@ class Parser(argparse.ArgumentParser):
 
 def parser(words):
     """The parser of a command line; the modules of the subcommands that its words do not name are not imported."""
-    top = Parser(prog="clstm", description="LSTM networks on a CPU.", allow_abbrev=False)
+    raw = argparse.RawDescriptionHelpFormatter
+    listed = "\n".join(f"  {name:<12}{what}" for name, what in COMMANDS.items())
+    text = f"LSTM networks on a CPU.\n\ncommands:\n{listed}"
+    top = Parser(prog="clstm", description=text, formatter_class=raw, allow_abbrev=False)
     top.add_argument("--version", action="version", version=f"clstm {__version__}")
-    commands = top.add_subparsers(metavar="COMMAND", dest="command", required=True, parser_class=Parser)
-    for name, what in COMMANDS.items():
-        raw = argparse.RawDescriptionHelpFormatter
-        subparser = commands.add_parser(name, help=what, formatter_class=raw, allow_abbrev=False)
+    more = "what to do; `clstm COMMAND --help` says what it takes, with examples"
+    options = {"metavar": "COMMAND", "dest": "command", "required": True, "help": more}
+    commands = top.add_subparsers(parser_class=Parser, **options)
+    for name in COMMANDS:
+        subparser = commands.add_parser(name, formatter_class=raw, allow_abbrev=False)
         if name in words:
             module = importlib.import_module(f"{__package__}.commands.{name}")
             subparser.description, subparser.epilog = module.DESCRIPTION, module.EXAMPLES

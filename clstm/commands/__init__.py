@@ -7,9 +7,14 @@ arguments that do not fit. What the others are for:
     arguments.py        kinds of arguments, and those that several subcommands have
     errors.py           the two exceptions, and what becomes of a ValueError
     files.py            files that are read, and files that are written: checked first, complete or not there at all
-    text.py             lines for 80 columns, tables, numbers, JSON
-    pictures.py         pictures as bytes
+    models.py           estimators: made by arguments, trained, saved, read again; what is held out for a test
     tables.py dates.py  CSV files and the dates in them
+    sequences.py        sequences and labels, of CSV, JSON lines and texts
+    sentences.py        texts and sentences, of files and of the standard input
+    text.py             what is printed: lines for 80 columns, tables, numbers, JSON
+    pictures.py         pictures as bytes
+
+`forecast` has two files more: several columns, and what it prints.
 """
 
 # Name: what it does, for `clstm --help`
