@@ -1,5 +1,6 @@
 """The command `clstm forecast`: reading files and dates, what it prints and writes, and what it refuses."""
 
+import argparse
 import contextlib
 import errno
 import os
@@ -19,8 +20,9 @@ from clstm import forecasting
 from clstm.__main__ import main
 from clstm.commands import COMMANDS, files, forecast_report
 from clstm.commands.dates import read_dates
+from clstm.commands.models import hold_out
 from clstm.commands.tables import TableError, read_series
-from clstm.commands.text import formatter
+from clstm.commands.text import formatter, plain
 from clstm.forecasting import Forecaster
 
 FOLDER = Path(clstm.__file__).parent
@@ -381,6 +383,28 @@ def test_a_loss_is_printed(quick, capsys):
 )
 def test_numbers_show_what_matters(values, size, texts):
     assert list(map(formatter(np.array(values), size, 3), values)) == texts
+
+
+def test_json_knows_no_numpy_and_no_infinity():
+    value = {"a": np.float32(0.5), 2: (np.int64(3), np.bool_(True)), "c": np.array([[1.0, np.nan], [np.inf, 2.0]])}
+    assert plain(value) == {"a": 0.5, "2": [3, True], "c": [[1.0, None], [None, 2.0]]}
+
+
+def test_what_is_held_out():
+    """Of each group its share, but never all of it; a seed says which."""
+    groups = ["a"] * 10 + ["b"] * 5 + ["c"]
+    args = argparse.Namespace(test=None, hold_out=0.9, usual_hold_out=0.2, seed=None)
+    learnt, tested = hold_out(args, "x.csv", "rows", groups)
+    assert sorted(learnt + tested) == list(range(16))
+    assert [groups[row] for row in learnt] == ["a", "b", "c"]
+    args.hold_out = None
+    usual = hold_out(args, "x.csv", "rows", groups)[1]
+    assert [groups[row] for row in usual] == ["a", "a", "b"]
+    assert hold_out(args, "x.csv", "rows", groups)[1] == usual
+    args.seed = 1
+    assert hold_out(args, "x.csv", "rows", groups)[1] != usual
+    args.hold_out = 0
+    assert hold_out(args, "x.csv", "rows", groups)[1] == []
 
 
 # Bad input

@@ -58,11 +58,25 @@ def test_alarms_near_each_other_are_one_event():
     assert sum(event["last_row"] - event["first_row"] + 1 for event in narrow["events"]) == narrow["alarms"]
 
 
+@pytest.mark.parametrize("gap", [0, 1, 3])
+def test_a_gap_is_so_many_steps_without_an_alarm(gap):
+    found = told("taxi.csv", *SMALL, "--contamination", "0.1", "--gap", str(gap))
+    steps = np.flatnonzero(np.array(found["scores"]) > found["threshold"])
+    events = [[steps[0], steps[0]]]
+    for step in steps[1:]:
+        if step - events[-1][1] - 1 <= gap:
+            events[-1][1] = step
+        else:
+            events.append([step, step])
+    assert [[event["first_row"], event["last_row"]] for event in found["events"]] == events
+
+
 def test_the_first_part_alone_is_learnt():
     whole = Path("taxi.csv").read_text().splitlines()
     Path("first.csv").write_text("\n".join(whole[:121]))
-    assert run("detect", "first.csv", *SMALL, "--save", "first.safetensors", "--quiet")[0] == 0
-    found = told("taxi.csv", *SMALL, "--learn", "0.5")
+    words = [*SMALL, "--calendar"]
+    assert run("detect", "first.csv", *words, "--save", "first.safetensors", "--quiet")[0] == 0
+    found = told("taxi.csv", *words, "--learn", "0.5")
     assert found["scores"] == told("taxi.csv", "--model", "first.safetensors")["scores"]
 
 

@@ -84,6 +84,9 @@ def test_several_columns():
     values = read_columns(Path("weather.csv").read_bytes(), ["max", "min"]).values
     assert [entry["column"] for entry in found] == ["max", "min"]
     np.testing.assert_array_equal(np.transpose([means(entry) for entry in found]), model.predict())
+    bands = np.array([[[row["low"], row["high"]] for row in entry["forecast"]] for entry in found])
+    np.testing.assert_array_equal(bands.transpose(1, 0, 2), model.predict_quantiles())
+    assert model.quantiles_ == pytest.approx((0.1, 0.9))
     for k, entry in enumerate(found):
         rmse = np.sqrt(np.mean((values[-4:, k] - values[-5, k]) ** 2))
         assert entry["backtest"]["scores"]["last_value"]["rmse"] == pytest.approx(rmse)

@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import command_line_files
 import pytest
@@ -10,7 +11,7 @@ from command_line_files import never, refused, run
 
 import clstm
 from clstm import estimators
-from clstm.commands.translate import most_similar
+from clstm.commands.translate import most_similar, scored
 
 SMALL = [
     f"--set={text}"
@@ -62,6 +63,15 @@ def test_no_source_of_the_test_is_learnt():
     words = ["translate", "twice.tsv", "--epochs", "1", *SMALL, "--hold-out", "0.4", "--json"]
     wheres = {json.loads(run(*words, "--seed", str(seed))[1])["test"]["where"] for seed in range(5)}
     assert wheres == {"1 pairs held out of twice.tsv", "2 pairs held out of twice.tsv"}
+
+
+def test_bleu_gets_all_translations_of_a_source(monkeypatch):
+    def corpus_bleu(written, references):
+        assert (written, references) == (["a", "b"], [["x", "b"], ["a", None]])
+        return SimpleNamespace(score=12.5)
+
+    monkeypatch.setitem(sys.modules, "sacrebleu", SimpleNamespace(corpus_bleu=corpus_bleu))
+    assert scored(["a", "b"], [["x", "a"], ["b"]]) == {"exact": 1, "character_error_rate": 0.5, "bleu": 12.5}
 
 
 def test_the_most_similar_source():
