@@ -247,6 +247,20 @@ def test_vectors_tell_of_words_that_training_has_not_seen():
     assert "dora" not in first.words_
 
 
+@pytest.mark.parametrize("networks", [1, 2])
+def test_vectors_of_one_tagger_are_for_another(networks):
+    one = LSTMTagger(**SMALL, networks=networks, epochs=2).fit(*names(20, 1))
+    vectors = one.word_vectors()
+    assert list(vectors) == list(one.words_)
+    still = {"learning_rate": 1e-9, "epochs": 1, "weight_decay": 0.0}
+    other = LSTMTagger(**{**SMALL, **still}).fit([["new", "the"]], [["X", "Y"]], vectors=vectors)
+    assert set(other.words_) == {*vectors, "new"}
+    for word, vector in other.word_vectors().items():
+        if word in vectors:
+            np.testing.assert_allclose(vector, vectors[word], atol=1e-7)
+    assert np.abs(other.word_vectors()["new"]).max() <= 0.05 + 1e-6
+
+
 def test_min_count_and_rare_words():
     sentences = [["B", "a", "a", "7"], ["a", "b", "c", "8"], ["d"]]
     words, first_rare = vocabulary_of(sentences, 1, {})

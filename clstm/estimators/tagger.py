@@ -191,9 +191,10 @@ class LSTMTagger(Estimator):
         sample_weight : array_like, (N,), optional
             How much each sentence counts.
         vectors : mapping from str to array_like, (D,), optional
-            Vectors of words that are known already, such as those of GloVe, to start with; D takes the place of
-            `word_dim`. All their words are known from then on, those without a vector start at random. Words in small
-            letters, with 0 for each digit, are looked up if the word itself is not there.
+            Vectors of words that are known already, such as those of GloVe or of another tagger's `word_vectors`, to
+            start with; D takes the place of `word_dim`. All their words are known from then on, those without a vector
+            start at random. Words in small letters, with 0 for each digit, are looked up if the word itself is not
+            there.
 
         Returns
         -------
@@ -326,6 +327,18 @@ class LSTMTagger(Estimator):
         scores = self._scores(sentences)
         crf = self._crf()
         return list(map(softmax, scores)) if crf is None else crf.marginals(scores)
+
+    def word_vectors(self) -> dict[str, np.ndarray]:
+        """What it has learnt of each word, for the `vectors` of another tagger; of several networks, the first.
+
+        Returns
+        -------
+        dict from str to ndarray, (D,)
+            With that of unknown words as "<unk>".
+        """
+        self._check_fitted()
+        net = self.net_.layers[0] if isinstance(self.net_, Ensemble) else self.net_
+        return dict(zip(self.words_, net.layers[0].part("words").parameters()["weight"].copy(), strict=True))
 
     def score(self, sentences: list[list[str]], tags: list[list[str]], sample_weight: ArrayLike | None = None) -> float:
         """The share of words whose tag is right.
