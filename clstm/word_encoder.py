@@ -74,9 +74,8 @@ class WordEncoder(_Parts):
     --------
     Two words, of which the second one has one character:
 
-    >>> import numpy as np
-    >>> from clstm.word_encoder import WordEncoder
-    >>> encoder = WordEncoder(100, 8, 30, 4, 6, max_characters=3, rng=0)
+    >>> import clstm
+    >>> encoder = clstm.WordEncoder(100, 8, 30, 4, 6, max_characters=3, rng=0)
     >>> encoder([[[7, 2, 5, 2], [9, 3, 0, 0]]]).shape
     (1, 2, 14)
     """
