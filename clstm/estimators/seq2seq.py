@@ -48,9 +48,10 @@ class Seq2Seq(Estimator):
         Of which side letters are made small: "source", "target", "both".
     min_count : int, default 1
         Tokens that occur less often in training are unknown, which saves time and helps where many occur once.
-    replace_unknown : bool, default True
-        Where an unknown token would be written, the token of the source at which the decoder looks most is copied
-        (Luong, Sutskever, Le, Vinyals and Zaremba 2015). False: "<unk>" is written.
+    replace_unknown : bool, default False
+        False: unknown tokens of targets do not count in training, and known ones are written instead. True: they are
+        learnt, and where one would be written, the token of the source at which the decoder looks most is copied
+        (Luong, Sutskever, Le, Vinyals and Zaremba 2015), which is right for names and numbers.
     attention_score : str or None, default "general"
         See `EncoderDecoder`; without attention nothing can be replaced.
     beam_width : int, default 4
@@ -67,9 +68,9 @@ class Seq2Seq(Estimator):
         Layers of both.
     bidirectional : bool, default True
         Whether the encoder also reads from the end.
-    dropout : float, default 0.2
+    dropout : float, default 0.1
         Rate of what the layers read and, from the second layer on, of what goes from one to the next.
-    epochs, batch_size, learning_rate, weight_decay, clip_norm : default 12, 64, 3e-3, 1e-2, 1.0
+    epochs, batch_size, learning_rate, weight_decay, clip_norm : default 12, 32, 3e-3, 1e-2, 1.0
         Of the training by `AdamW`; the rate falls over the epochs by half a cosine.
     validation_fraction : float, default 0.1
         Part of the sources, with all their targets, that early stopping looks at. Without `patience` all are learnt.
@@ -114,7 +115,7 @@ class Seq2Seq(Estimator):
         tokens: str | None = "words",
         lowercase: str | None = None,
         min_count: int = 1,
-        replace_unknown: bool = True,
+        replace_unknown: bool = False,
         attention_score: str | None = "general",
         beam_width: int = 4,
         length_penalty: float = 0.6,
@@ -123,9 +124,9 @@ class Seq2Seq(Estimator):
         hidden_size: int = 128,
         num_layers: int = 1,
         bidirectional: bool = True,
-        dropout: float = 0.2,
+        dropout: float = 0.1,
         epochs: int = 12,
-        batch_size: int = 64,
+        batch_size: int = 32,
         learning_rate: float = 3e-3,
         weight_decay: float = 1e-2,
         clip_norm: float | None = 1.0,
@@ -186,10 +187,15 @@ class Seq2Seq(Estimator):
         y = [np.append(vocabularies[1].encode(text), SPECIAL.index(END)) for text in ys]
         train, validation = self._split(xs, recipe, rng)
 
+        def chosen(rows):
+            ours = [y[n] for n in rows]
+            return [x[n] for n in rows], ours, None, None if self.replace_unknown else known_of(ours)
+
         def fit(trainer, arguments):
             if validation is not None:
-                arguments["validation"] = rows_of(x, validation), rows_of(y, validation)
-            trainer.fit(rows_of(x, train), rows_of(y, train), max_padding=MAX_PADDING, **arguments)
+                arguments["validation"] = chosen(validation)
+            *pair, _, weight = chosen(train)
+            trainer.fit(*pair, sample_weight=weight, max_padding=MAX_PADDING, **arguments)
 
         schedule = schedules.Cosine(recipe.epochs, end=LAST_RATE, per="epoch")
         make = self._maker(*map(len, vocabularies))
@@ -349,7 +355,7 @@ class Seq2Seq(Estimator):
         texts = list(map(self.target_vocabulary_.decode, symbols))
         rows = [n for n, row in enumerate(symbols) if unknown in row] if self.replace_unknown else []
         if rows:
-            for n, looks in zip(rows, self._looks(x[rows], rows_of(symbols, rows)), strict=True):
+            for n, looks in zip(rows, self._looks(x[rows], [symbols[n] for n in rows]), strict=True):
                 for t in np.flatnonzero(symbols[n] == unknown):
                     texts[n][t] = xs[n][int(looks[t].argmax())]
         return texts
@@ -429,6 +435,9 @@ def checked_list(name, tokens):
     return tokens
 
 
-def rows_of(parts, rows):
-    """Some members of a list."""
-    return [parts[n] for n in rows]
+def known_of(rows):
+    """(N, longest): 1 where a token is known, else 0."""
+    found = np.zeros((len(rows), max(map(len, rows))), np.float32)
+    for known, row in zip(found, rows, strict=True):
+        known[: len(row)] = row != SPECIAL.index(UNKNOWN)
+    return found

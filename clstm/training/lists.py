@@ -177,7 +177,7 @@ class Pairs:
         values = self.values[index][:, :steps]
         weight = None if self.weight is None else self.weight[index]
         if weight is not None and weight.ndim == 2:
-            weight = weight[:, :steps]
+            weight = np.ascontiguousarray(weight[:, :steps])
         options = {"target": values, "target_lengths": y.lengths}
         return Batch(x.values, values, x.lengths, y.lengths, weight, options)
 
