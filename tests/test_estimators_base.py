@@ -95,10 +95,13 @@ def test_fit_names_the_parameter_that_is_wrong(data, name, value, message):
     assert "net_" not in vars(model)
 
 
-def test_a_seed_gives_the_same_bits_and_networks_do_not_depend_on_their_number(data):
+def test_a_seed_gives_the_same_bits_and_networks_do_not_depend_on_their_number(data, tmp_path):
     one, two, three = (LastValue(networks=n, random_state=5).fit(*data) for n in (1, 2, 2))
     np.testing.assert_array_equal(two.predict(data[0]), three.predict(data[0]))
     np.testing.assert_array_equal(one.net_.flat_parameters, two.net_.layers[0].flat_parameters)
+    two.save(tmp_path / "two")
+    three.save(tmp_path / "three")
+    assert (tmp_path / "two").read_bytes() == (tmp_path / "three").read_bytes()
     assert [len(history["loss"]) for history in two.history_] == [2, 2]
 
 

@@ -115,7 +115,7 @@ def trained(
     net : Layer
         The network, or an `Ensemble` of them.
     histories : list of dict
-        What `Trainer.fit` gave for each.
+        What `Trainer.fit` gave for each, but for the seconds.
     """
     nets, histories = [], []
     for child in children(rng, recipe.networks):
@@ -129,7 +129,8 @@ def trained(
         }
         fit(trainer, arguments)
         nets.append(net)
-        histories.append({name: list(values) for name, values in trainer.history.items()})
+        # Without the time it took: files of equal seeds are equal
+        histories.append({name: list(values) for name, values in trainer.history.items() if name != "seconds"})
     return (nets[0] if len(nets) == 1 else Ensemble(nets)), histories
 
 
