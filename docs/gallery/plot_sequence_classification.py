@@ -133,6 +133,9 @@ axes.set(xlabel="time since the walk began (s)", ylabel="probability of leaving"
 _ = axes.legend(loc="center right")
 
 # %%
+# It changes its mind on the way, some walks several times: it says where a walk leads that is over *now*, because in training
+# it was only asked at the end.
+#
 # What to try next
 # ----------------
 #
