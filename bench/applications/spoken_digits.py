@@ -4,8 +4,9 @@
 recordings in which `SpeechRecognizer` hears exactly the one digit, by CTC decoding: nothing tells it that there is one.
 
 Each voice is normalised by mean and deviation of its own recordings, those of the test speaker included: without their
-labels, but all of them at once, as somebody would have it who has recordings of a speaker to write down. The logistic
-regression in BASELINES has the same frames, once without and once with that.
+labels, but all of them at once, as somebody would have it who has recordings of a speaker to write down. BASELINES have
+the same frames: a logistic regression of means and deviations of five pieces without and with that, and with it a
+support vector machine (radial basis, C = 3) of the means of eight pieces.
 
 Hyper-parameters were chosen on speakers of the training parts: train on two, validate on the third, see
 docs/howto/speech.md.
@@ -19,7 +20,7 @@ from clstm.speech import trim
 
 TARGET = "accuracy >= 0.90"
 UNIT = ""
-BASELINES = {"logistic regression": 0.585, "the same, voices normalised": 0.762}
+BASELINES = {"logistic regression": 0.585, "voices normalised": 0.762, "support vector machine": 0.80}
 
 
 def run(seed):
@@ -29,7 +30,7 @@ def run(seed):
     found = {}
     for name in datasets.SPEAKERS:
         train, test = np.flatnonzero(digits.speaker != name), np.flatnonzero(digits.speaker == name)
-        model = SpeechRecognizer(warp=0.1, random_state=seed)
+        model = SpeechRecognizer(warp=0.1, epochs=15, networks=3, random_state=seed)
         model.fit([x[n] for n in train], words[train], digits.speaker[train])
         heard = model.predict([x[n] for n in test], digits.speaker[test])
         found[name] = np.mean([a == b for a, b in zip(heard, words[test])])

@@ -26,6 +26,7 @@ TOKENS = {"words": words, "characters": characters}
 SIDES = ("source", "target", "both")
 ROWS = 64  # that are translated at a time
 MAX_PADDING = 0.1
+WARMUP = 1000  # steps, at most, in which the learning rate rises: a decoder that learns too fast gets stuck
 LAST_RATE = 0.02  # the learning rate of the end, as a part of that of the beginning
 Text = str | list[str]
 
@@ -52,8 +53,9 @@ class Seq2Seq(Estimator):
         False: unknown tokens of targets do not count in training, and known ones are written instead. True: they are
         learnt, and where one would be written, the token of the source at which the decoder looks most is copied
         (Luong, Sutskever, Le, Vinyals and Zaremba 2015), which is right for names and numbers.
-    attention_score : str or None, default "general"
-        See `EncoderDecoder`; without attention nothing can be replaced.
+    attention_score : str or None, default "additive"
+        See `EncoderDecoder`; without attention nothing can be replaced. "general" and "dot" are a little faster, but
+        may get stuck looking at one place, above all with a large learning rate.
     beam_width : int, default 4
         Beginnings that are kept in the search; 1 is greedy.
     length_penalty : float, default 0.6
@@ -71,7 +73,7 @@ class Seq2Seq(Estimator):
     dropout : float, default 0.1
         Rate of what the layers read and, from the second layer on, of what goes from one to the next.
     epochs, batch_size, learning_rate, weight_decay, clip_norm : default 12, 32, 3e-3, 1e-2, 1.0
-        Of the training by `AdamW`; the rate falls over the epochs by half a cosine.
+        Of the training by `AdamW`; the rate rises over the first steps, and falls by half a cosine.
     validation_fraction : float, default 0.1
         Part of the sources, with all their targets, that early stopping looks at. Without `patience` all are learnt.
     patience : int or None, default None
@@ -116,7 +118,7 @@ class Seq2Seq(Estimator):
         lowercase: str | None = None,
         min_count: int = 1,
         replace_unknown: bool = False,
-        attention_score: str | None = "general",
+        attention_score: str | None = "additive",
         beam_width: int = 4,
         length_penalty: float = 0.6,
         label_smoothing: float = 0.0,
@@ -197,7 +199,8 @@ class Seq2Seq(Estimator):
             *pair, _, weight = chosen(train)
             trainer.fit(*pair, sample_weight=weight, max_padding=MAX_PADDING, **arguments)
 
-        schedule = schedules.Cosine(recipe.epochs, end=LAST_RATE, per="epoch")
+        steps = recipe.epochs * -(-len(train) // recipe.batch_size)
+        schedule = schedules.Cosine(steps, warmup=min(WARMUP, steps // 8), end=LAST_RATE)
         make = self._maker(*map(len, vocabularies))
         net, histories = trained(make, fit, recipe, rng, loss=loss, metrics=["accuracy"], schedule=schedule)
         self.net_, self.history_ = net, histories[0]

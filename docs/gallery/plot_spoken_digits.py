@@ -103,7 +103,9 @@ right = heard == words[test]
 print(f"SpeechRecognizer:    {right.mean():.3f}")
 
 # %%
-# What does it hear where it is wrong?
+# Better, but far from what people can do: three voices are few to learn from. A support vector machine with means of
+# eight pieces of each recording, voices normalised, is about as good (0.80 over the four speakers). What does the network
+# hear where it is wrong?
 
 names = [*datasets.DIGITS, "else"]
 counts = np.zeros((10, 11), int)
@@ -124,8 +126,9 @@ plt.show()
 # Hearing it think
 # ----------------
 #
-# The probabilities of all words at each step, for three recordings behind one another. The network says a word in one
-# step or two, mostly towards the end of it, and nothing the rest of the time.
+# The probabilities of all words at each step, for three recordings behind one another. A network that was trained by CTC
+# says a label in a single step, and nothing the rest of the time. Which step that is, nobody prescribes: here it is the
+# first one, where the direction that reads backwards has heard the whole word already.
 
 chosen = [test[np.flatnonzero(right & (digits.digit[test] == d))[0]] for d in (7, 3, 5)]
 who = ["george"] * len(test)
