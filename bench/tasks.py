@@ -190,7 +190,7 @@ def rows(task, trials) -> list[list[str]]:
                 f"{condition.sign} {figure(condition.value)}",
                 verdict(condition.holds(median), len(done) < len(trials)),
                 others or MISSING,
-                "" if number else f"{statistics.median(trial['cpu_seconds'] for trial in done):.0f} s",
+                "" if number else seconds(statistics.median(trial["cpu_seconds"] for trial in done)),
                 "" if number else memory(done),
             ]
         )
@@ -204,6 +204,10 @@ def verdict(holds, incomplete):
 def memory(trials):
     most = [trial["peak_mib"] for trial in trials if trial["peak_mib"] is not None]
     return f"{max(most)} MiB" if most else MISSING
+
+
+def seconds(value):
+    return f"{value:.0f} s" if value >= 10 else f"{value:.1f} s"
 
 
 def figure(value):

@@ -34,7 +34,7 @@ def mfcc(
     """Mel-frequency cepstral coefficients of a recording, as `SpeechRecognizer` takes them.
 
     The recording is differenced (pre-emphasis) and cut into frames under Hamming windows, without padding at its ends.
-    The power spectrum of each, |FFT|^2 / n with n the next power of two, is summed under triangles that are evenly
+    The power spectrum of each, ``|FFT|^2 / n`` with n the next power of two, is summed under triangles that are evenly
     spaced in mel = 2595 log10(1 + f / 700 Hz); the logarithms of these energies, to which 1e-8 is added, go through an
     orthonormal cosine transform. Coefficient 0 is the loudness.
 

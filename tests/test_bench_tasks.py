@@ -162,3 +162,10 @@ def test_each_task_has_what_the_command_asks_of_it(name):
     assert callable(module.run)
     assert all(isinstance(value, (int, float)) for value in module.BASELINES.values())
     assert module.BASELINES
+
+
+def test_the_table_of_the_documentation_is_that_of_its_figures():
+    path = ROOT / "docs" / "_drawings" / "tasks.json"
+    results = tasks.read(path)
+    assert path.with_suffix(".md").read_text(encoding="utf-8") == tasks.page(results)
+    assert set(results["tasks"]) <= set(tasks.names())

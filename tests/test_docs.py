@@ -41,6 +41,7 @@ ELSEWHERE = {
     "pip install .": "dev.py dist installs the source distribution, which is the same",
     "python3 dev.py demo": "docs/reference/command_line.md has the command that it runs",
     "python3 dev.py test": "is how this test is run",
+    "python3 dev.py bench tasks": "tests/test_bench_tasks.py runs invented ones, and looks at the real ones",
     "python3 dev.py bench tasks_1997": "tests/test_bench_trials.py runs a part of it",
 }
 
