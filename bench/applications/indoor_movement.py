@@ -2,8 +2,8 @@
 
 Sequences of the strengths of four radio signals, 19 to 129 steps long: 210 walks in buildings 1 and 2 to train on, 104
 in building 3 to test. The classifier has its defaults, but for five networks of half the size; `pooling` and the size
-were fixed after a few trials, of which one was seen on building 3; learning in building 1 and being tested in 2, and the
-other way round, does not tell the settings apart (0.67 to 0.70).
+were fixed after a few trials, of which one was seen on building 3; learning in building 1 and being tested in 2, and
+the other way round, does not tell the settings apart (0.67 to 0.70).
 """
 
 import datasets

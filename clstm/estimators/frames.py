@@ -92,7 +92,7 @@ class Augmentation(NamedTuple):
         return x, warp_matrix(x.shape[1], np.exp(rng.uniform(-1, 1) * np.log1p(self.warp)))
 
     def of_features(self, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Another place and size of each feature, noise, and a gap: x (T, F) as a network reads it, with deviation 1."""
+        """Another place and size of each feature, noise, and a gap: x (T, F) as a network reads it."""
         if self.offset:
             size, place = rng.standard_normal((2, x.shape[1]), x.dtype)
             x = np.exp(self.offset / 2 * size) * x + self.offset * place

@@ -22,7 +22,11 @@ passengers = airline.values
 fig, ax = plt.subplots(figsize=(8, 3), layout="constrained")
 ax.plot(airline.time, passengers, color="tab:blue")
 ax.axvspan(airline.time[120], airline.time[-1], color="0.9", label="held out")
-ax.set(xlabel="year", ylabel="passengers (thousands a month)", title="A trend, a season, and swings that grow")
+ax.set(
+    xlabel="year",
+    ylabel="passengers (thousands a month)",
+    title="A trend, a season, and swings that grow",
+)
 ax.legend(loc="upper left")
 
 # %%
@@ -38,7 +42,9 @@ forecast = model.predict()
 low, high = model.predict_quantiles().T
 
 plan = model.preparation_.parts[0].plan
-print(f"power {plan.power} (0 is the logarithm), a season of {plan.period:.0f} steps, changes: {plan.difference}")
+print(
+    f"power {plan.power} (0 is the logarithm), a season of {plan.period:.0f} steps, changes: {plan.difference}"
+)
 
 # %%
 # Nobody told it about years and logarithms: it found them in the data.
@@ -47,7 +53,9 @@ print(f"power {plan.power} (0 is the logarithm), a season of {plan.period:.0f} s
 # and their preparation alone, with the mean where the networks would speak, in the line above.
 
 truth = passengers[120:]
-silent = model.preparation_.paths(np.zeros((1, 24, 1)), model.rest_[-1:], np.array([120]), at_once=False)
+silent = model.preparation_.paths(
+    np.zeros((1, 24, 1)), model.rest_[-1:], np.array([120]), at_once=False
+)
 guesses = {
     "the last value again and again": np.full(24, passengers[119]),
     "the same month of the last year": np.tile(passengers[108:120], 2),
@@ -73,11 +81,21 @@ print(f"  {'Holt-Winters (statsmodels)':32} {13.9:6.1f}")
 
 fig, ax = plt.subplots(figsize=(8, 3.5), layout="constrained")
 ax.plot(airline.time[84:], passengers[84:], color="0.3", label="passengers")
-ax.plot(airline.time[120:], guesses["the same month of the last year"], ":", color="0.5", label="last year's month")
+ax.plot(
+    airline.time[120:],
+    guesses["the same month of the last year"],
+    ":",
+    color="0.5",
+    label="last year's month",
+)
 ax.plot(airline.time[120:], forecast, color="tab:red", label="forecast of December 1958")
 ax.fill_between(airline.time[120:], low, high, color="tab:red", alpha=0.2, lw=0, label="80 % band")
 inside = np.sum((low <= truth) & (truth <= high))
-ax.set(xlabel="year", ylabel="passengers (thousands a month)", title=f"{inside} of 24 months are inside the band")
+ax.set(
+    xlabel="year",
+    ylabel="passengers (thousands a month)",
+    title=f"{inside} of 24 months are inside the band",
+)
 ax.legend(loc="upper left", fontsize="small")
 
 # %%
@@ -107,7 +125,9 @@ rows = np.lib.stride_tricks.sliding_window_view(changes, order)[:-1]
 known = start - 1 - order
 weights = np.linalg.lstsq(rows[:known], changes[order:][:known], rcond=None)[0]
 origins = np.arange(start, len(co2))
-line = preparation.paths((rows[known:] @ weights)[:, None, None], rest[origins - 1], origins, at_once=False)
+line = preparation.paths(
+    (rows[known:] @ weights)[:, None, None], rest[origins - 1], origins, at_once=False
+)
 
 truth = co2[start:]
 print("RMSE of 104 weeks, in ppm")
@@ -121,12 +141,16 @@ print(f"  LSTMForecaster                   {rmse(forecast, truth):.3f}")
 # out, is noise with a short memory, and there is nothing in it for a network to find. That is worth knowing before one
 # trains a larger one. The step that counted was the preparation.
 
-fig, (top, bottom) = plt.subplots(2, 1, figsize=(8, 4.5), sharex=True, height_ratios=[2, 1], layout="constrained")
+fig, (top, bottom) = plt.subplots(
+    2, 1, figsize=(8, 4.5), sharex=True, height_ratios=[2, 1], layout="constrained"
+)
 top.plot(carbon.time[start:], truth, ".", color="0.3", label="measured")
 top.plot(carbon.time[start:], forecast, color="tab:red", label="forecast a week before")
 top.set(ylabel="CO$_2$ (ppm)", title="Mauna Loa, 2000 and 2001")
 top.legend()
-bottom.plot(carbon.time[start:], truth - co2[start - 1 : -1], color="0.6", label="error of the week before")
+bottom.plot(
+    carbon.time[start:], truth - co2[start - 1 : -1], color="0.6", label="error of the week before"
+)
 bottom.plot(carbon.time[start:], truth - forecast, color="tab:red", label="error of the forecast")
 bottom.axhline(0, color="0.3", lw=0.8)
 bottom.set(xlabel="month", ylabel="ppm")

@@ -34,7 +34,9 @@ _ = ax.set(xlabel="day", ylabel="price", title="Eight stocks, or rather: eight r
 # forecaster would rather look at the changes of their logarithms. It is told not to.)
 
 price = walks[0]
-naive = LSTMForecaster(season=0, log=False, difference=False, networks=2, random_state=0).fit(price[:START])
+naive = LSTMForecaster(season=0, log=False, difference=False, networks=2, random_state=0).fit(
+    price[:START]
+)
 forecast = naive.rolling(price)[:, 0]
 truth, before = price[START:], price[START - 1 : -1]
 r2 = 1 - np.sum((truth - forecast) ** 2) / np.sum((truth - truth.mean()) ** 2)
@@ -123,7 +125,9 @@ for name, where, color in (("the whole series", whole, "tab:red"), ("the past", 
     ax.plot((edges[1:] + edges[:-1]) / 2, means, marker="o", color=color, label=f"scaled by {name}")
 ax.axhline(0, color="0.3", lw=0.8)
 ax.set(
-    xlabel="scaled price", ylabel="change in the 60 days after (%)", title="Scaling that knows the future foretells it"
+    xlabel="scaled price",
+    ylabel="change in the 60 days after (%)",
+    title="Scaling that knows the future foretells it",
 )
 ax.legend()
 
@@ -135,7 +139,9 @@ ax.legend()
 price = walks[0]
 smooth = np.convolve(np.pad(np.log(price), 2, mode="edge"), np.ones(5) / 5, mode="valid")
 leaking = np.diff(smooth, prepend=smooth[0])  # of day t, from the prices up to day t + 2
-peeking = LSTMForecaster(season=0, log=True, networks=1, random_state=0).fit(price[:START], leaking[:START])
+peeking = LSTMForecaster(season=0, log=True, networks=1, random_state=0).fit(
+    price[:START], leaking[:START]
+)
 print(f"skill with a 'denoised' input: {peeking.score(price[START:], leaking[START:]):+.2f}")
 
 # %%

@@ -71,9 +71,20 @@ inside = np.mean((low <= warmest[start:]) & (warmest[start:] <= high))
 summer = slice(start + 120, start + 240)
 shown = slice(120, 240)
 fig, ax = plt.subplots(figsize=(8, 3.5), layout="constrained")
-ax.fill_between(weather.time[summer], low[shown], high[shown], color="tab:red", alpha=0.2, lw=0, label="80 % band")
+ax.fill_between(
+    weather.time[summer],
+    low[shown],
+    high[shown],
+    color="tab:red",
+    alpha=0.2,
+    lw=0,
+    label="80 % band",
+)
 ax.plot(
-    weather.time[summer], guesses["LSTMForecaster, and yesterday's weather"][shown], color="tab:red", label="forecast"
+    weather.time[summer],
+    guesses["LSTMForecaster, and yesterday's weather"][shown],
+    color="tab:red",
+    label="forecast",
 )
 ax.plot(weather.time[summer], warmest[summer], ".", color="0.2", label="measured")
 ax.set(xlabel="day of 2015", ylabel="highest temperature (°C)")
@@ -89,7 +100,9 @@ ax.legend(loc="upper left", ncols=3, fontsize="small")
 # day of the year. They are compared with the season alone, which knows the day of the year and nothing else.
 
 temperatures = weather.values[:, 1:3]
-model = LSTMForecaster(horizon=10, season=365.25, networks=3, random_state=0).fit(temperatures[:start])
+model = LSTMForecaster(horizon=10, season=365.25, networks=3, random_state=0).fit(
+    temperatures[:start]
+)
 forecast = model.rolling(temperatures)[:, :, 0]
 days_ahead = np.arange(1, 11)
 truth = np.lib.stride_tricks.sliding_window_view(warmest[start:], 10)
@@ -106,9 +119,14 @@ for name, guess, style in (
     ("the season alone", calendar_ahead, {"color": "tab:green", "ls": "--"}),
     ("LSTMForecaster", forecast, {"color": "tab:red"}),
 ):
-    ax.plot(days_ahead, np.sqrt(np.mean((guess - truth) ** 2, axis=0)), marker="o", label=name, **style)
+    ax.plot(
+        days_ahead, np.sqrt(np.mean((guess - truth) ** 2, axis=0)), marker="o", label=name, **style
+    )
 ax.set(
-    xlabel="days ahead", ylabel="RMSE (°C)", xticks=days_ahead, title="After four days, little is left but the season"
+    xlabel="days ahead",
+    ylabel="RMSE (°C)",
+    xticks=days_ahead,
+    title="After four days, little is left but the season",
 )
 ax.set_ylim(bottom=0)
 ax.legend()
