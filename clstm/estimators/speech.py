@@ -51,8 +51,8 @@ class SpeechRecognizer(Estimator):
     noise : float, default 0.3
         In training: deviation of the noise that is added to features, in units of their own deviation.
     offset : float, default 0.3
-        In training: deviation, in the same units, of what is added to a feature in a whole recording; half of it is that
-        of the logarithm of what the feature is multiplied by. So nothing hangs on a perfect normalisation.
+        In training: deviation, in the same units, of what is added to a feature in a whole recording; half of it
+        is that of the logarithm of what the feature is multiplied by. So nothing hangs on a perfect normalisation.
     stretch : float, default 0.5
         In training: a recording gets up to this share longer, or shorter.
     warp : float, default 0.0
