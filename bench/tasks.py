@@ -180,7 +180,9 @@ def rows(task, trials) -> list[list[str]]:
         found = [trial["figures"][condition.figure] for trial in done]
         median = statistics.median(found)
         unit = f" ({last['unit']})" if last["unit"] and not number else ""
-        others = "; ".join(f"{name} {figure(value)}" for name, value in last["baselines"].items()) if not number else ""
+        others = (
+            "; ".join(f"{name}: {figure(value)}" for name, value in last["baselines"].items()) if not number else ""
+        )
         made.append(
             [
                 "" if number else task,
@@ -217,7 +219,7 @@ def figure(value):
 def table(results) -> Table:
     """All tasks that were run."""
     made = [row for task in sorted(results["tasks"]) for row in rows(task, results["tasks"][task]["seeds"])]
-    return Table("What the applications reach", HEADER, made, NOTE)
+    return Table("Each task", HEADER, made, NOTE)
 
 
 def page(results) -> str:
@@ -226,7 +228,15 @@ def page(results) -> str:
     packages = ", ".join(f"{name} {found}" for name, found in results["versions"].items())
     threads = f"{results['threads']} thread{'s' * (results['threads'] > 1)}"
     where = f"{results['date'][:10]}, {facts['cpu']}, {threads}, Python {facts['python']}, {packages}."
-    return f"{where}\n\n#{render(table(results))}\n"
+    return f"{where}\n\n#{render(unbroken(table(results)))}\n"
+
+
+def unbroken(table):
+    """Figures stay in one line with their units and signs."""
+    rows = [
+        [re.sub(r"(?<=\d) (?=s$|MiB$)|(?<=[<>]=) ", "\N{NO-BREAK SPACE}", cell) for cell in row] for row in table.rows
+    ]
+    return table._replace(rows=rows)
 
 
 def is_met(results) -> bool:

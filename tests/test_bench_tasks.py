@@ -74,11 +74,11 @@ def test_figures_of_each_seed_their_median_and_what_it_took(folder, tmp_path, ca
         assert all(48 < seed["peak_mib"] < 2000 for seed in seeds.values())
     table = tasks.table(found)
     assert [row[:7] for row in table.rows] == [
-        ["sheep", "sheep (heads)", "11", "12 10 11", ">= 11", "met", "a shepherd 9.5"],
+        ["sheep", "sheep (heads)", "11", "12 10 11", ">= 11", "met", "a shepherd: 9.5"],
         ["", "wolves", "0", "0 0 0", "<= 0", "met", "-"],
     ]
     page = out.with_suffix(".md").read_text()
-    assert "### What the applications reach\n\n| task " in page
+    assert "### Each task\n\n| task " in page
     assert ", 2 threads, Python 3." in page.splitlines()[0]
 
 
