@@ -13,6 +13,7 @@ import scipy.signal
 import clstm
 from clstm.estimators import NotFittedError, SpeechRecognizer, load
 from clstm.estimators.frames import Augmentation, Voice, stacked, stretched, warp_matrix, with_deltas
+from clstm.estimators.speech import agreed
 from clstm.metrics import edit_distance
 from clstm.speech import mfcc, read_wav, trim
 
@@ -249,6 +250,15 @@ def test_it_hears_tones_that_it_has_not_heard(recogniser):
     assert recogniser.classes_ == ["high", "low", "mid"]
     wide = copy.copy(recogniser).set_params(beam_width=8)
     assert wide.score(X, texts) > 0.95
+
+
+def test_several_networks_decide_together():
+    X, texts = recordings(0, 150)
+    model = SpeechRecognizer(**SMALL, epochs=12, networks=3).fit(X[:110], texts[:110])
+    assert model.score(X[110:], texts[110:]) > 0.9
+    scores = np.log([[[0.1, 0.6, 0.3]] * 2, [[0.1, 0.1, 0.8]] * 2])
+    assert agreed(scores, [[1], [2]]) == [2]
+    assert agreed(scores[:1], [[1]]) == [1]
 
 
 def test_score_counts_edits(recogniser):

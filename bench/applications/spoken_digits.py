@@ -30,7 +30,7 @@ def run(seed):
     found = {}
     for name in datasets.SPEAKERS:
         train, test = np.flatnonzero(digits.speaker != name), np.flatnonzero(digits.speaker == name)
-        model = SpeechRecognizer(warp=0.1, epochs=15, networks=3, random_state=seed)
+        model = SpeechRecognizer(warp=0.1, random_state=seed)
         model.fit([x[n] for n in train], words[train], digits.speaker[train])
         heard = model.predict([x[n] for n in test], digits.speaker[test])
         found[name] = np.mean([a == b for a, b in zip(heard, words[test])])

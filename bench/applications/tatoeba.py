@@ -24,9 +24,8 @@ def run(seed):
     """BLEU of the beam search, and the share of sentences for which it writes one of the references."""
     train, _, test = datasets.tatoeba()
     sources, references = questions(test)
-    model = Seq2Seq(lowercase="source", min_count=2, dropout=0.0, epochs=4, random_state=seed).fit(
-        train.english, train.german
-    )
+    model = Seq2Seq(lowercase="source", min_count=2, dropout=0.0, epochs=4, random_state=seed)
+    model.fit(train.english, train.german)
     written = model.predict(sources)
     return {
         "BLEU": bleu(written, references),

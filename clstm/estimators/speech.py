@@ -10,6 +10,8 @@ from .. import _arrays, schedules
 from ..decoding import ctc_beam, ctc_greedy
 from ..dense import Dense
 from ..dropout import Dropout
+from ..ensemble import Ensemble
+from ..losses import ctc
 from ..lstm import LSTM
 from ..metrics import edit_distance
 from ..network import Network
@@ -51,8 +53,8 @@ class SpeechRecognizer(Estimator):
     noise : float, default 0.3
         In training: deviation of the noise that is added to features, in units of their own deviation.
     offset : float, default 0.3
-        In training: deviation, in the same units, of what is added to a feature in a whole recording; half of it
-        is that of the logarithm of what the feature is multiplied by. So nothing hangs on a perfect normalisation.
+        In training: deviation, in the same units, of what is added to a feature in a whole recording; half of it is
+        that of the logarithm of what the feature is multiplied by. So nothing hangs on a perfect normalisation.
     stretch : float, default 0.5
         In training: a recording gets up to this share longer, or shorter.
     warp : float, default 0.0
@@ -73,7 +75,7 @@ class SpeechRecognizer(Estimator):
     patience : int or None, default None
         Epochs without a better loss, after which training stops.
     networks : int, default 1
-        How many are trained; the mean of their scores counts.
+        How many are trained. Of what they hear, the labels count that all of them together find most probable.
     random_state : int, Generator, RandomState or None
         Seed of all that is random.
     progress : bool, default False
@@ -347,24 +349,28 @@ class SpeechRecognizer(Estimator):
         Returns
         -------
         list of ndarray, (ceil(T_n / stack), 1 + labels)
-            The blank first, then `classes_`.
+            The blank first, then `classes_`. Of several networks, by the mean of their scores.
         """
         return [np.exp(log_softmax(scores)) for scores in self._scores(X, speakers)]
 
     def _scores(self, X, speakers):
+        steps = self._read(X, speakers)
+        return self.net_(steps)
+
+    def _read(self, X, speakers):
+        """What the networks read."""
         self._check_fitted()
         X = self._recordings(X)
-        return self.net_([self._steps(x, voice) for x, voice in zip(X, self._voices(X, speakers), strict=True)])
+        return [self._steps(x, voice) for x, voice in zip(X, self._voices(X, speakers), strict=True)]
 
     def _heard(self, X, speakers):
         """Lists of labels."""
         width = _arrays.size("beam_width", self.beam_width)
+        steps = self._read(X, speakers)
+        members = self.net_.layers if isinstance(self.net_, Ensemble) else [self.net_]
         found = []
-        for scores in self._scores(X, speakers):
-            if width == 1:
-                (numbers,) = ctc_greedy(scores[np.newaxis])
-            else:
-                (((numbers, _),),) = ctc_beam(scores[np.newaxis], width=width)
+        for scores in zip(*[member(steps) for member in members], strict=True):
+            numbers = agreed(scores, [decoded(one, width) for one in scores])
             found.append([self.classes_[number - 1] for number in numbers])
         return found
 
@@ -415,6 +421,22 @@ class SpeechRecognizer(Estimator):
         labels, _ = self._labels("y", y, len(heard))
         edits = sum(edit_distance(a, b) for a, b in zip(heard, labels, strict=True))
         return 1 - edits / sum(map(len, labels))
+
+
+def decoded(scores, width):
+    """The labels that scores (T, C) say."""
+    if width == 1:
+        return ctc_greedy(scores[np.newaxis])[0]
+    (((numbers, _),),) = ctc_beam(scores[np.newaxis], width=width)
+    return numbers
+
+
+def agreed(scores, candidates):
+    """Of the labels that networks hear, those that all of them together find most probable. (The mean of scores says
+    nothing: each network says a label at a step of its own.)"""
+    if len(candidates) == 1:
+        return candidates[0]
+    return min(candidates, key=lambda labels: sum(ctc(one[np.newaxis], [labels], reduction="sum")[0] for one in scores))
 
 
 def alike(lengths, size, rng):

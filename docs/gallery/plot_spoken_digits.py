@@ -153,7 +153,7 @@ plt.show()
 # ----------------
 #
 # * Each of the four speakers left out in turn, three seeds: ``bench/applications/spoken_digits.py``.
-# * ``networks=3`` trains several networks, whose mean errs less.
+# * ``networks=3`` trains several networks, which decide together.
 # * Without ``digits.speaker`` at `fit` and `predict`, each recording is normalised by itself. Of a single word that takes
 #   away half of what it is. How much worse is it?
 # * ``units="characters"`` spells the words: can it write a digit that was never in the training part?
