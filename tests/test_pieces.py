@@ -304,7 +304,8 @@ def test_noise_with_holes(rng):
 def test_noise_of_lists_and_of_networks_is_that_of_arrays(rng):
     layer = build("lstm", "two", **NOISE)
     x, valid, resets, state, dy, dstate = problem(rng, layer, "holes-resets")
-    y, after, dx, dstart, _ = run(layer, x, state, dy, dstate, mask=valid, resets=resets, noise=7)
+    first = clstm.Noise(7).for_layer(0)
+    y, after, dx, dstart, _ = run(layer, x, state, dy, dstate, mask=valid, resets=resets, noise=first)
     net = clstm.Network([layer])
     found = run(net, x, [state], dy, [dstate], mask=valid, resets=resets, noise=7)
     same_results((found[0], found[1][0], found[2], found[3][0]), (y, after, dx, dstart))

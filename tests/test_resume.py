@@ -180,6 +180,15 @@ def interrupting(step):
     return Interrupting()
 
 
+@pytest.fixture
+def ctrl_c():
+    """Ctrl-C is noticed, also in a process that was started in the background, where a shell has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_waits_for_the_end_of_a_step(tmp_path, capsys):
     whole, path = small(), tmp_path / "run.ckpt"
     whole.fit(X, Y, epochs=2, batch_size=3)
@@ -193,6 +202,7 @@ def test_ctrl_c_waits_for_the_end_of_a_step(tmp_path, capsys):
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_ends_quietly_with_a_callback_and_says_so(capsys):
     trainer = small()
     history = trainer.fit(X, Y, epochs=2, batch_size=3, callbacks=[interrupting(6), StopOnInterrupt()])
