@@ -334,7 +334,7 @@ def without_address_randomisation(kind):
 
 # The tests that could tell a wheel from the source tree: files and data that are there, the module and its threads, the
 # commands, and whatever pages and docstrings show. All others run in the tree, by `dev.py test`
-FROM_WHEEL = ("packaging", "config", "lstm", "cells", "threads", "network", "command_line", "datasets", "docs")
+FROM_WHEEL = ("packaging", "config", "threads", "network", "command_line", "datasets", "docs")
 
 
 def dist(args):
