@@ -67,6 +67,7 @@ sphinx_gallery_conf = {
     "ignore_repr_types": "matplotlib|list|tuple",  # what its calls return says nothing
     "image_srcset": ["2x"],  # for screens with small pixels
     "thumbnail_size": (640, 448),
+    "remove_config_comments": True,  # which picture is that of the card
 }
 
 html_theme = "furo"

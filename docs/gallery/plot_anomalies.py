@@ -117,6 +117,7 @@ for first, last in false:
 # -------------
 
 score = -detector.score_samples(taxi.values, exog=clock)
+# sphinx_gallery_thumbnail_number = 2
 figure, axes = plt.subplots(figsize=(9, 3.6), layout="constrained")
 axes.plot(taxi.time, score, lw=0.8, label="score")
 axes.axhline(detector.threshold_, color="tab:red", lw=1, label="threshold")

@@ -79,6 +79,7 @@ print(f"  {'Holt-Winters (statsmodels)':32} {13.9:6.1f}")
 # the world, a trend times a season, happens to be just what this series is. The networks had to find that out. They
 # beat their own preparation clearly, and what most people would have guessed by far.
 
+# sphinx_gallery_thumbnail_number = 2
 fig, ax = plt.subplots(figsize=(8, 3.5), layout="constrained")
 ax.plot(airline.time[84:], passengers[84:], color="0.3", label="passengers")
 ax.plot(

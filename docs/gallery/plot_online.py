@@ -82,6 +82,7 @@ def weekly(forecasts):
     return np.convolve(error, np.full(WEEK, 1 / WEEK), "valid")
 
 
+# sphinx_gallery_thumbnail_number = 2
 figure, axes = plt.subplots(figsize=(9, 3.6), layout="constrained")
 for name, values in [
     ("last hour", last(HOUR)),

@@ -41,6 +41,7 @@ forecast = naive.rolling(price)[:, 0]
 truth, before = price[START:], price[START - 1 : -1]
 r2 = 1 - np.sum((truth - forecast) ** 2) / np.sum((truth - truth.mean()) ** 2)
 
+# sphinx_gallery_thumbnail_number = 2
 fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.3), layout="constrained")
 left.plot(truth, color="0.3", label="price")
 left.plot(forecast, color="tab:red", lw=1, label="forecast one day before")

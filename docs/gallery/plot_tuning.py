@@ -70,6 +70,7 @@ for name, value in found.best_params_.items():
 # Every dot is a trial. Crosses were given up on the way, so they have no score, but time saved.
 
 trials = found.trials_
+# sphinx_gallery_thumbnail_number = 2
 figure, axes = plt.subplots(1, 3, figsize=(8, 3), sharey=True, layout="constrained")
 done = [t for t in trials if t["state"] == "complete"]
 pruned = [t for t in trials if t["state"] == "pruned"]

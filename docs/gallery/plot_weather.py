@@ -70,6 +70,7 @@ low, high = both.rolling_quantiles(warmest, exog=yesterday)[:, 0].T
 inside = np.mean((low <= warmest[start:]) & (warmest[start:] <= high))
 summer = slice(start + 120, start + 240)
 shown = slice(120, 240)
+# sphinx_gallery_thumbnail_number = 2
 fig, ax = plt.subplots(figsize=(8, 3.5), layout="constrained")
 ax.fill_between(
     weather.time[summer],
