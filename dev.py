@@ -289,7 +289,9 @@ def build_c_tests(kind):
     folder.mkdir(parents=True)
     flags = [*from_setup("CORE_FLAGS"), *from_setup("CORE_WARNINGS"), "-Werror", "-Isrc_c"]
     compile_c, of_kernels = [*shlex.split(compiler()), *flags], from_setup("KERNEL_FLAGS")
-    core, tests = core_sources(), sorted((ROOT / "src_c" / "tests").glob("*.c"))
+    core = core_sources()
+    # The largest first: it takes longest, and would run alone at the end
+    tests = sorted((ROOT / "src_c" / "tests").glob("*.c"), key=lambda file: -file.stat().st_size)
     objects = {source: folder / f"{number}_{source.stem}.o" for number, source in enumerate([*core, *tests])}
     programs = {test: folder / test.stem for test in tests}
     print(f"compiling {len(objects)} files ({kind}): {' '.join(compile_c)}", flush=True)
