@@ -89,6 +89,22 @@ def limit(name: str, value: Any) -> float | None:
     return found
 
 
+def positive(name: str, value: Any) -> float:
+    """A finite number above 0."""
+    found = number(name, value, "a finite number above 0")
+    if not 0 < found < np.inf:
+        raise wrong(ValueError, name, "a finite number above 0", value)
+    return found
+
+
+def share(name: str, value: Any) -> float:
+    """A number between 0 and 1, and neither of them."""
+    found = number(name, value, "a number between 0 and 1")
+    if not 0 < found < 1:
+        raise wrong(ValueError, name, "a number between 0 and 1", value)
+    return found
+
+
 def number(name: str, value: Any, expected: str) -> float:
     """A real number that is none of True and False."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):

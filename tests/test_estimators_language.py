@@ -202,7 +202,7 @@ def test_scikit_learn_searches():
         ({"dropout": 1}, TEXT, ValueError, "dropout: expected a number in"),
         ({"tied": True}, TEXT, ValueError, "tied: expected False where embedding_size=64 is not hidden_size=128"),
         ({"vocabulary_size": 2}, TEXT, ValueError, "max_size: expected more than the 2 special symbols"),
-        ({"learning_rate": 0}, TEXT, ValueError, "learning_rate: expected a number above 0"),
+        ({"learning_rate": 0}, TEXT, ValueError, "learning_rate: expected a finite number above 0"),
         ({"random_state": "x"}, TEXT, TypeError, "random_state: expected an int"),
     ],
 )

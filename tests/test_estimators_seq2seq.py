@@ -167,7 +167,7 @@ def test_sentences_are_put_together_as_they_were():
         ({"dropout": 1}, r"dropout: expected a number in \[0, 1\), got 1"),
         ({"epochs": 0}, "epochs: expected an int of at least 1, got 0"),
         ({"batch_size": -1}, "batch_size: expected an int of at least 1, got -1"),
-        ({"learning_rate": 0}, "learning_rate: expected a number above 0, got 0"),
+        ({"learning_rate": 0}, "learning_rate: expected a finite number above 0, got 0"),
         ({"patience": 0}, "patience: expected an int of at least 1, got 0"),
         ({"patience": 1, "validation_fraction": 1}, "validation_fraction: expected a number between 0 and 1, got 1"),
         ({"random_state": "x"}, "random_state: expected an int"),

@@ -11,7 +11,8 @@ from cases import same_bits, settings
 
 import clstm
 from clstm.estimators import LSTMTagger, load
-from clstm.estimators.tagger import SHAPES, encoded, forbidden_of, normal, shape_of, vocabulary_of
+from clstm.estimators.sentences import SHAPES, encoded, normal, shape_of, vocabulary_of
+from clstm.estimators.tagger import forbidden_of
 from clstm.text import Vocabulary
 
 SMALL = {"hidden_size": 8, "word_dim": 8, "character_dim": 6, "character_size": 8, "batch_size": 8, "dropout": 0.1}
@@ -344,7 +345,7 @@ def test_sentences_and_tags_are_checked(fitted, sentences, tags, error, message)
         ({"dropout": 1}, ValueError, "dropout: expected a number in [0, 1), got 1"),
         ({"word_dropout": -0.1}, ValueError, "word_dropout: expected a number in [0, 1), got -0.1"),
         ({"epochs": 0}, ValueError, "epochs: expected an int of at least 1, got 0"),
-        ({"learning_rate": 0}, ValueError, "learning_rate: expected a number above 0, got 0"),
+        ({"learning_rate": 0}, ValueError, "learning_rate: expected a finite number above 0, got 0"),
         ({"validation_fraction": 1}, ValueError, "validation_fraction: expected a number between 0 and 1, got 1"),
         ({"tag_bias": [1]}, TypeError, "tag_bias: expected a dict from tags to numbers, or None, got list"),
         ({"tag_bias": {"Z": 1}}, ValueError, "tag_bias: expected tags of the training data: 'B-person', 'O', got 'Z'"),
@@ -364,9 +365,17 @@ def test_parameters_are_checked(options, error, message):
     ("arguments", "error", "message"),
     [
         ({"sample_weight": [1]}, ValueError, "sample_weight: expected shape (2,), got shape (1,)"),
-        ({"sample_weight": [1, -1]}, ValueError, "sample_weight: expected numbers of at least 0, not all of them 0"),
-        ({"sample_weight": [0, 0]}, ValueError, "sample_weight: expected numbers of at least 0, not all of them 0"),
-        ({"sample_weight": [1, np.nan]}, ValueError, "sample_weight: expected finite values, got nan at [1]"),
+        (
+            {"sample_weight": [1, -1]},
+            ValueError,
+            "sample_weight: expected finite weights of at least 0, got -1.0 at [1]",
+        ),
+        ({"sample_weight": [0, 0]}, ValueError, "sample_weight: expected at least one weight above 0, got zeros only"),
+        (
+            {"sample_weight": [1, np.nan]},
+            ValueError,
+            "sample_weight: expected finite weights of at least 0, got nan at [1]",
+        ),
         ({"vectors": [1]}, TypeError, "vectors: expected a mapping from words to their vectors, got list"),
         ({"vectors": {}}, ValueError, "vectors: expected at least one word, got none"),
         ({"vectors": {1: [1]}}, TypeError, "vectors: expected words as str, got 1 (int)"),

@@ -16,7 +16,7 @@ from ..repeat import RepeatLast
 from ..schedules import Cosine
 from .base import Estimator, generator_of
 from .fitting import Recipe, trained
-from .sequences import IMPUTE, Scaler, Sequences
+from .inputs import IMPUTE, Scaler, Sequences
 from .watching import (
     Task,
     check_varying,

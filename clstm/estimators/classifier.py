@@ -9,9 +9,9 @@ import numpy as np
 
 from .. import _arrays
 from .base import generator_of, sklearn_or
-from .fitting import held_out
-from .pooled import PooledEstimator, counted, weights_of
-from .sequences import checked
+from .fitting import held_out, weights_of
+from .inputs import checked
+from .pooled import PooledEstimator, counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

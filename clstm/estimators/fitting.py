@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .. import _arrays
+from .. import _arrays, losses
 from ..callbacks import EarlyStopping
 from ..ensemble import Ensemble
 from ..optimizers import AdamW
@@ -14,6 +14,8 @@ from ..training.trainer import Trainer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from numpy.typing import ArrayLike
 
     from ..callbacks import Callback
     from ..layer import Layer
@@ -52,29 +54,13 @@ def optional(check: Callable) -> Callable:
     return lambda name, value: None if value is None else check(name, value)
 
 
-def positive(name: str, value: Any) -> float:
-    """A finite number above 0."""
-    value = _arrays.number(name, value, "a number above 0")
-    if not 0 < value < np.inf:
-        raise _arrays.wrong(ValueError, name, "a number above 0", value)
-    return value
-
-
-def share(name: str, value: Any) -> float:
-    """A number above 0 and below 1."""
-    value = _arrays.number(name, value, "a number between 0 and 1")
-    if not 0 < value < 1:
-        raise _arrays.wrong(ValueError, name, "a number between 0 and 1", value)
-    return value
-
-
 CHECKS = {
     "epochs": _arrays.size,
     "batch_size": _arrays.size,
-    "learning_rate": positive,
+    "learning_rate": _arrays.positive,
     "weight_decay": _arrays.deviation,
-    "clip_norm": optional(positive),
-    "validation_fraction": share,
+    "clip_norm": optional(_arrays.positive),
+    "validation_fraction": _arrays.share,
     "patience": optional(_arrays.size),
     "networks": _arrays.size,
     "progress": _arrays.flag,
@@ -149,6 +135,13 @@ def children(rng: np.random.Generator, count: int) -> list[np.random.Generator]:
     """As `Generator.spawn`, which NumPy has from 1.25 on; `BitGenerator.seed_seq` likewise."""
     seeds = getattr(rng.bit_generator, "seed_seq", None) or rng.bit_generator._seed_seq
     return [np.random.default_rng(seed) for seed in seeds.spawn(count)]
+
+
+def weights_of(sample_weight: ArrayLike | None, count: int) -> np.ndarray | None:
+    """How much each row counts (N,), checked; None stays None."""
+    if sample_weight is None:
+        return None
+    return losses.checked_weight("sample_weight", sample_weight, count, None, np.dtype(np.float64))
 
 
 def held_out(n: int, fraction: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

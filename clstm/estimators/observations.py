@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import _arrays
-from .sequences import IMPUTE, real
+from .inputs import IMPUTE, real
 
 POLICY = "values without gaps, or impute= one of " + ", ".join(map(repr, IMPUTE))
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import _arrays, losses
+from .. import _arrays
 from ..attention_pool import AttentionPool
 from ..dense import Dense
 from ..dropout import Dropout
@@ -19,12 +19,10 @@ from ..schedules import OneCycle
 from ..training.evaluation import predictions
 from .base import Estimator, generator_of
 from .fitting import Recipe, children, trained, trainer_of
-from .sequences import IMPUTE, Scaler, checked
+from .inputs import IMPUTE, Scaler, checked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from numpy.typing import ArrayLike
 
     from ..callbacks import Callback
 
@@ -219,13 +217,6 @@ class PooledEstimator(Estimator):
     def _outputs(self, sequences):
         """What the network gives for each sequence that was checked (N, outputs), float64."""
         return predictions(self.net_, self.scaler_(sequences), None, None, PREDICTED).astype(np.float64)
-
-
-def weights_of(sample_weight: ArrayLike | None, count: int) -> np.ndarray | None:
-    """How often each sequence counts (N,), checked."""
-    if sample_weight is None:
-        return None
-    return losses.checked_weight("sample_weight", sample_weight, count, None, np.dtype(np.float64))
 
 
 def counted(weight: np.ndarray | None, count: int) -> np.ndarray:

@@ -8,9 +8,9 @@ import numpy as np
 
 from .. import _arrays
 from .base import generator_of
-from .fitting import held_out
-from .pooled import PooledEstimator, counted, weights_of
-from .sequences import checked, moments, real
+from .fitting import held_out, weights_of
+from .inputs import checked, moments, real
+from .pooled import PooledEstimator, counted
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

@@ -20,7 +20,7 @@ from ..sampling import log_softmax
 from ..text import Vocabulary, characters, words
 from . import state
 from .base import Estimator, generator_of
-from .fitting import Recipe, children, held_out, trained, trainer_of
+from .fitting import Recipe, children, held_out, trained, trainer_of, weights_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -180,7 +180,7 @@ class LSTMTextClassifier(Estimator):
         """
         recipe, rng = self._checked(), generator_of(self.random_state)
         tokens = self._tokenised(X)
-        y, weight = labels_of(y, len(tokens)), weight_of(sample_weight, len(tokens))
+        y, weight = labels_of(y, len(tokens)), weights_of(sample_weight, len(tokens))
         classes, target = np.unique(y, return_inverse=True)
         if len(classes) < 2:
             raise _arrays.wrong(ValueError, "y", "labels of at least 2 classes", f"one class: {classes[0]!r}")
@@ -233,7 +233,7 @@ class LSTMTextClassifier(Estimator):
         """
         recipe = self._checked()
         tokens, fitted = self._tokenised(X), self.__sklearn_is_fitted__()
-        y, weight = labels_of(y, len(tokens)), weight_of(sample_weight, len(tokens))
+        y, weight = labels_of(y, len(tokens)), weights_of(sample_weight, len(tokens))
         known = self.classes_ if fitted else np.unique(y if classes is None else _arrays.array_of("classes", classes))
         if fitted and classes is not None and not np.array_equal(np.unique(classes), known):
             raise _arrays.wrong(ValueError, "classes", f"those of the first call, {known.tolist()}", classes)
@@ -306,7 +306,7 @@ class LSTMTextClassifier(Estimator):
         """
         found = self.predict(X)
         right = found == labels_of(y, len(found))
-        return float(np.average(right, weights=weight_of(sample_weight, len(found))))
+        return float(np.average(right, weights=weights_of(sample_weight, len(found))))
 
     # How it is made
 
@@ -398,14 +398,4 @@ def labels_of(y: Any, count: int) -> np.ndarray:
     if array.dtype.kind == "f" and not (array == np.round(array)).all():
         bad = array[array != np.round(array)][0]
         raise _arrays.wrong(ValueError, "y", "labels of classes", f"{bad} (Unknown label type: continuous)")
-    return array
-
-
-def weight_of(weight: Any, count: int) -> np.ndarray | None:
-    """Weights, one for each text."""
-    if weight is None:
-        return None
-    array = _arrays.of_shape("sample_weight", weight, np.dtype(np.float64), (count,))
-    if not (np.isfinite(array).all() and (array >= 0).all() and array.any()):
-        raise _arrays.wrong(ValueError, "sample_weight", "numbers of at least 0, one of them above", array)
     return array

@@ -9,7 +9,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from .. import _arrays
 from ..training.evaluation import predictions
-from .sequences import Scaler, Sequences, check_not_empty, check_values, names_of, real
+from .inputs import Scaler, Sequences, check_not_empty, check_values, names_of, real
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

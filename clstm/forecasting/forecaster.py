@@ -243,7 +243,7 @@ class Forecaster:
         Forecast
             ``mean``, ``low`` and ``high``, each (horizon,), in the units of the series.
         """
-        level = share("level", level)
+        level = _arrays.share("level", level)
         fitted = self._learnt()
         model = Model(self._shape(fitted.preparation.plan), Channels([fitted.preparation]), self.net, IMPUTE)
         nothing = np.empty((1, len(fitted.tail) + self.horizon - 1, 0))
@@ -282,7 +282,7 @@ class Forecaster:
         TypeError, ValueError
             The series does not fit, or what lies before the origin does not.
         """
-        level, progress = share("level", level), _arrays.flag("progress", progress)
+        level, progress = _arrays.share("level", level), _arrays.flag("progress", progress)
         y = self._checked(y, held_out=self.horizon)
         origin = len(y) - self.horizon if origin is None else _arrays.size("origin", origin)
         if origin >= len(y):
@@ -424,12 +424,3 @@ def seed_of(value):
     if value < 0:
         raise _arrays.wrong(ValueError, "seed", "an int of at least 0", value)
     return int(value)
-
-
-def share(name, value):
-    """A number between 0 and 1."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise _arrays.wrong(TypeError, name, "a number between 0 and 1", f"{value!r} ({_arrays.kind(value)})")
-    if not 0 < value < 1:
-        raise _arrays.wrong(ValueError, name, "a number between 0 and 1", value)
-    return float(value)

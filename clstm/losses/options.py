@@ -36,14 +36,6 @@ def reduction(name, value):
     return _arrays.choice(name, value, REDUCTIONS)
 
 
-def positive(name, value):
-    """A finite number above 0."""
-    found = _arrays.number(name, value, "a number above 0")
-    if not 0 < found < np.inf:
-        raise _arrays.wrong(ValueError, name, "a finite number above 0", value)
-    return found
-
-
 def share(name, value):
     """A number from 0 to 1."""
     found = _arrays.number(name, value, "a number from 0 to 1")

@@ -178,7 +178,7 @@ class Huber(RealLoss):
     """
 
     name = "huber"
-    delta = options.Option(options.positive)
+    delta = options.Option(_arrays.positive)
 
     def __init__(self, *, delta: float = 1.0, reduction: str = "mean") -> None:
         super().__init__(reduction=reduction)
@@ -338,7 +338,7 @@ class GaussianNLL(RealLoss):
     name = "gaussian_nll"
     least_axes = 2
     full = options.Option(_arrays.flag)
-    eps = options.Option(options.positive)
+    eps = options.Option(_arrays.positive)
     _outputs = 2
 
     def __init__(self, *, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> None:

@@ -51,9 +51,7 @@ class OnlineAnomalyDetector:
     """
 
     def __init__(self, *, threshold: float = 6.0, grace: int = 100, **options: Any) -> None:
-        self.threshold = _arrays.number("threshold", threshold, "a number above 0")
-        if not 0 < self.threshold < np.inf:
-            raise _arrays.wrong(ValueError, "threshold", "a number above 0", threshold)
+        self.threshold = _arrays.positive("threshold", threshold)
         self.grace = _arrays.size_or_0("grace", grace)
         self.forecaster = OnlineForecaster(**options)
         self._errors: Errors | None = None  # None: no event yet

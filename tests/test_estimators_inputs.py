@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from clstm.estimators import LSTMClassifier, LSTMRegressor, load
 from clstm.estimators import state as states
-from clstm.estimators.sequences import IMPUTE, Scaler, Sequences, checked, filled, moments
+from clstm.estimators.inputs import IMPUTE, Scaler, Sequences, checked, filled, moments
 
 TINY = {"hidden_size": 3, "epochs": 2, "random_state": 0}
 
