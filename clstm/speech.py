@@ -72,7 +72,9 @@ def mfcc(
     (98, 13)
     """
     x = _samples(signal)
-    rate, window, hop = (_positive(name, value) for name, value in (("rate", rate), ("window", window), ("hop", hop)))
+    rate, window, hop = (
+        _arrays.positive(name, value) for name, value in (("rate", rate), ("window", window), ("hop", hop))
+    )
     count, filters = _arrays.size("count", count), _arrays.size("filters", filters)
     if count > filters:
         raise _arrays.wrong(ValueError, "count", f"at most filters, {filters}", count)
@@ -124,7 +126,7 @@ def trim(cepstra: ArrayLike, decibels: float = 30.0, *, filters: int = 26) -> np
     x = np.asarray(cepstra)
     if x.ndim != 2 or 0 in x.shape or x.dtype.kind not in "iuf":
         raise _arrays.wrong(ValueError, "cepstra", "real numbers (T, F), at least one of each", f"shape {x.shape}")
-    decibels, filters = _positive("decibels", decibels), _arrays.size("filters", filters)
+    decibels, filters = _arrays.positive("decibels", decibels), _arrays.size("filters", filters)
     soft = np.percentile(x[:, 0], LOUD) - decibels * np.log(10) / 10 * np.sqrt(filters)
     loud = np.flatnonzero(x[:, 0] >= soft)
     return x[loud[0] : loud[-1] + 1]
@@ -146,13 +148,6 @@ def _cosines(count, filters):
     rows = np.sqrt(2 / filters) * np.cos(np.pi * k * (2 * m + 1) / (2 * filters))
     rows[0] /= np.sqrt(2)
     return rows
-
-
-def _positive(name, value):
-    value = _arrays.number(name, value, "a number above 0")
-    if not 0 < value < np.inf:
-        raise _arrays.wrong(ValueError, name, "a number above 0", value)
-    return value
 
 
 def _samples(signal):

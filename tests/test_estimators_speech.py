@@ -12,8 +12,9 @@ import scipy.signal
 
 import clstm
 from clstm.estimators import NotFittedError, SpeechRecognizer, load
-from clstm.estimators.frames import Augmentation, Voice, stacked, stretched, warp_matrix, with_deltas
-from clstm.estimators.speech import agreed
+from clstm.estimators.frames import Augmentation, stacked, stretched, warp_matrix, with_deltas
+from clstm.estimators.front_end import FAMILIAR, FrontEnd, Voice
+from clstm.estimators.hearing import agreed, log_probability, surest
 from clstm.metrics import edit_distance
 from clstm.speech import mfcc, read_wav, trim
 
@@ -89,11 +90,11 @@ def test_mfcc_of_integers_are_those_of_their_fractions(rng):
         (np.zeros((400, 2)), {}, r"signal: expected shape \(n,\), one channel, got shape \(400, 2\)"),
         (np.array(["a"]), {}, "signal: expected an array of real numbers, got ndarray"),
         (np.full(400, np.nan), {}, "signal: expected finite values, got nan"),
-        (np.zeros(400), {"rate": 0}, "rate: expected a number above 0, got 0"),
+        (np.zeros(400), {"rate": 0}, "rate: expected a finite number above 0, got 0"),
         (np.zeros(400), {"count": 27}, "count: expected at most filters, 26, got 27"),
         (np.zeros(400), {"filters": 0}, "filters: expected an int of at least 1, got 0"),
-        (np.zeros(400), {"window": -1}, "window: expected a number above 0, got -1"),
-        (np.zeros(400), {"hop": "1"}, "hop: expected a number above 0, got '1'"),
+        (np.zeros(400), {"window": -1}, "window: expected a finite number above 0, got -1"),
+        (np.zeros(400), {"hop": "1"}, "hop: expected a finite number above 0, got '1'"),
         (np.zeros(400), {"emphasis": 2}, "emphasis: expected a number from 0 to 1, got 2"),
     ],
 )
@@ -113,7 +114,10 @@ def test_silence_is_cut_off_at_both_ends(rng):
     assert len(trim(frames, 10)) == pytest.approx(61, abs=2)
     np.testing.assert_array_equal(trim(frames, 60), frames)
     assert len(trim(frames[:1])) == 1
-    for wrong, message in (((frames[0],), "cepstra: expected"), ((frames, 0), "decibels: expected a number above 0")):
+    for wrong, message in (
+        ((frames[0],), "cepstra: expected"),
+        ((frames, 0), "decibels: expected a finite number above 0"),
+    ):
         with pytest.raises(ValueError, match=message):
             trim(*wrong)
 
@@ -145,19 +149,79 @@ def test_files_that_are_no_recordings_are_named(tmp_path):
 # Frames
 
 
-def test_frames_are_normalised_and_have_slopes(rng):
+def spoken(rng, frames, matrix, mean):
+    """Frames (frames, F) whose covariance and mean are exactly these."""
+    x = rng.standard_normal((frames, len(mean)))
+    x -= x.mean(axis=0)
+    return x @ np.linalg.inv(np.linalg.cholesky(x.T @ x / frames)).T @ matrix + mean
+
+
+def test_a_voice_is_made_like_another(rng):
+    """What the map that moves points least is known by: the covariances, and that it is symmetric and positive."""
+    one, other = (Voice.of([spoken(rng, 50, rng.normal(size=(4, 4)), rng.normal(size=4))]) for _ in range(2))
+    one = Voice(one.mean, one.covariance, 10**12)  # so familiar that nothing else counts
+    found = one.alignment(other) * other.unit[:, np.newaxis]
+    np.testing.assert_allclose(found, found.T, atol=1e-9)
+    assert np.linalg.eigvalsh(found).min() > 0
+    alike = one.alignment(other)
+    np.testing.assert_allclose(alike.T @ one.covariance @ alike, other.correlation, atol=1e-6)
+
+
+def test_a_voice_of_few_frames_is_only_scaled(rng):
+    one, other = (Voice.of([spoken(rng, 50, rng.normal(size=(4, 4)), rng.normal(size=4))]) for _ in range(2))
+    nobody = Voice(one.mean, one.covariance, 0)
+    np.testing.assert_allclose(nobody.alignment(other), np.diag(1 / one.deviation), atol=1e-7)
+    half = Voice(one.mean, one.covariance, FAMILIAR).alignment(other)
+    own = np.outer(one.deviation, one.deviation) * (one.correlation + other.correlation) / 2
+    np.testing.assert_allclose(half.T @ own @ half, other.correlation, atol=1e-6)
+
+
+def test_voices_have_means_and_covariances(rng):
+    parts = [rng.normal(k, 2, (10 + k, 3)) for k in range(4)]
+    both = Voice.of(parts)
+    np.testing.assert_allclose(both.mean, np.concatenate(parts).mean(axis=0))
+    np.testing.assert_allclose(both.covariance, np.cov(np.concatenate(parts).T, bias=True))
+    within = Voice.between([Voice.of([part]) for part in parts])
+    expected = sum(len(part) * np.cov(part.T, bias=True) for part in parts) / 46
+    np.testing.assert_allclose(within.covariance, expected)
+    np.testing.assert_allclose(within.mean, both.mean)
+    assert within.frames == both.frames == 46
+    constant = Voice.of([np.array([[1.0, 2], [1, 4], [1, 3]])])
+    assert constant.correlation.tolist() == [[1, 0], [0, 1]]
+    assert constant.unit[0] == 1
+    with pytest.raises(ValueError, match="no voice has shapes"):
+        Voice.from_state({"mean": np.zeros(2), "covariance": np.zeros((3, 3)), "frames": 1})
+
+
+def test_the_front_end_normalises(rng):
+    """By speaker, by recording, or not at all; what it has met stays what it was."""
+    X = [rng.normal(3, 5, (20, 4)).astype(np.float32) for _ in range(6)]
+    for x in X:
+        x[:, 2] = 7  # constant
+    names = ["a", "b", "b"] * 2
+    for cmvn, who in ((True, names), (True, None), (False, None)):
+        front_end = FrontEnd.of(X, who, cmvn, True, 3)
+        aligned = front_end.aligned(X, who)
+        assert all(x.dtype == np.float32 for x in aligned)
+        np.testing.assert_allclose(np.concatenate(aligned)[:, 2], 0, atol=1e-5)
+        groups = [[x] for x in aligned] if cmvn else [aligned]
+        for group in [aligned[::3], aligned[1::3] + aligned[2::3]] if who else groups:
+            frames = np.concatenate(group)
+            np.testing.assert_allclose(frames.mean(axis=0), 0, atol=1e-5)
+            np.testing.assert_allclose(frames.std(axis=0), [1, 1, 0, 1], rtol=0.2, atol=1e-5)
+        read = np.concatenate([front_end.steps(x).reshape(-1, 8)[: len(x)] for x in aligned])
+        np.testing.assert_allclose(read.mean(axis=0), 0, atol=1e-5)
+        np.testing.assert_allclose(read.std(axis=0)[[0, 1, 3, 4]], 1, rtol=1e-5)
+    front_end = FrontEnd.of(X, names, True, False, 1)
+    before = front_end.aligned(X[:1], ["a"])[0]
+    front_end.meet([3 * x for x in X], ["a", "c"] * 3)
+    np.testing.assert_array_equal(front_end.aligned([X[0], 9 * X[0]], ["a", "a"])[0], before)
+    known = front_end.aligned([9 * X[0]], ["c"])[0]
+    assert np.abs(known).max() > 2 * np.abs(front_end.aligned([9 * X[0]], ["d"])[0]).max()
+
+
+def test_frames_have_slopes(rng):
     x = rng.normal(3, 5, (20, 4))
-    x[:, 2] = 7
-    found = Voice.of([x]).normalised(x)
-    np.testing.assert_allclose(found.mean(axis=0), 0, atol=1e-6)
-    np.testing.assert_allclose(found.std(axis=0), [1, 1, 0, 1], rtol=1e-6)
-    both = Voice.of([x[:5], x[5:]])
-    np.testing.assert_allclose(np.concatenate([both.normalised(x[:5]), both.normalised(x[5:])]), found, rtol=1e-6)
-    matrix = rng.normal(size=(4, 4))
-    turned = x @ matrix.T
-    np.testing.assert_allclose(
-        both.normalised(x[3:7], matrix), Voice.of([turned]).normalised(turned[3:7]), rtol=1e-5, atol=1e-5
-    )
     slope = with_deltas(x)[:, 4:]
     expected = scipy.signal.savgol_filter(np.pad(x, ((9, 9), (0, 0)), "edge"), 5, 1, deriv=1, axis=0)[9:-9]
     np.testing.assert_allclose(slope, expected, atol=1e-12)
@@ -198,24 +262,40 @@ def test_cepstra_are_those_of_the_warped_spectrum(factor):
 
 def test_recordings_are_changed_as_it_is_said(rng):
     x = rng.normal(size=(40, 13)).astype(np.float32)
-    same = Augmentation(0, 0, 0, 0, 0)
-    assert same.of_frames(x, rng) == (x, None)
-    assert same.of_features(x, rng) is x
-    lengths = [len(Augmentation(0, 0, 0.25, 0, 0).of_frames(x, rng)[0]) for _ in range(200)]
+    unit, nothing = np.ones(13), Augmentation(0, 0, 0, 0, 0, 0)
+    assert nothing.of_frames(x, unit, rng) is x
+    assert nothing.of_features(x, rng) is x
+    lengths = [len(nothing._replace(stretch=0.25).of_frames(x, unit, rng)) for _ in range(200)]
     assert min(lengths) in (32, 33)
     assert max(lengths) in (49, 50)
-    noise = Augmentation(0.5, 0, 0, 0, 0).of_features(x, rng) - x
+    noise = nothing._replace(noise=0.5).of_features(x, rng) - x
     assert 0.4 < noise.std() < 0.6
-    moved = np.array([Augmentation(0, 0.2, 0, 0, 0).of_features(x, rng) for _ in range(300)])
+    moved = np.array([nothing._replace(offset=0.2).of_features(x, rng) for _ in range(300)])
     assert 0.15 < moved.mean(axis=1).std() < 0.26
     sizes = np.log(moved.std(axis=1) / x.std(axis=0))
     assert 0.09 < sizes.std() < 0.11
     np.testing.assert_allclose(moved - moved[:, :1], np.exp(sizes)[:, np.newaxis] * (x - x[0]), atol=1e-4)
-    hidden = [(Augmentation(0, 0, 0, 0, 0.5).of_features(x, rng) == 0).all(axis=1) for _ in range(200)]
+    hidden = [(nothing._replace(mask=0.5).of_features(x, rng) == 0).all(axis=1) for _ in range(200)]
     assert 15 <= max(rows.sum() for rows in hidden) <= 20
     assert all(np.diff(np.flatnonzero(rows)).max(initial=1) == 1 for rows in hidden)
-    _, matrix = Augmentation(0, 0, 0, 0.1, 0).of_frames(x, rng)
-    assert 0.01 < np.abs(matrix - np.eye(13)).max() < 0.5
+
+
+def linear(change, x):
+    """The matrix (F, F) that makes `change` of frames."""
+    return np.linalg.lstsq(x, change - 0.0, rcond=None)[0]
+
+
+def test_throats_and_mixtures_are_linear(rng):
+    """A warped recording is that of a warped spectrum, whatever the units; a mixture is I + mix G / sqrt(F)."""
+    x, unit = rng.normal(size=(40, 13)), rng.uniform(0.5, 3, 13)
+    nothing = Augmentation(0, 0, 0, 0, 0, 0)
+    warped = linear(nothing._replace(warp=0.1).of_frames(x / unit, unit, np.random.default_rng(5)) * unit, x)
+    factor = np.exp(np.random.default_rng(5).uniform(-1, 1) * np.log1p(0.1))
+    np.testing.assert_allclose(warped.T, warp_matrix(13, factor), atol=1e-5)
+    assert np.abs(warped - np.eye(13)).max() > 0.05
+    mixtures = [linear(nothing._replace(mix=0.2).of_frames(x, unit, rng), x) - np.eye(13) for _ in range(50)]
+    assert np.std(mixtures) == pytest.approx(0.2 / np.sqrt(13), rel=0.05)
+    assert abs(np.mean(mixtures)) < 0.005
 
 
 # The recogniser
@@ -257,8 +337,19 @@ def test_several_networks_decide_together():
     model = SpeechRecognizer(**SMALL, epochs=12, networks=3).fit(X[:110], texts[:110])
     assert model.score(X[110:], texts[110:]) > 0.9
     scores = np.log([[[0.1, 0.6, 0.3]] * 2, [[0.1, 0.1, 0.8]] * 2])
-    assert agreed(scores, [[1], [2]]) == [2]
-    assert agreed(scores[:1], [[1]]) == [1]
+    for width in (1, 4):
+        assert [agreed(one, width).tolist() for one in (scores[:1], scores[1:], scores)] == [[1], [2], [2]]
+    # 1 is said by the paths 11, -1 and 1-
+    assert log_probability(scores, np.array([1])) == pytest.approx((np.log(0.36 + 0.12) + np.log(0.01 + 0.02)) / 2)
+
+
+def test_the_surest_of_each_text_are_chosen():
+    often = [np.array([1])] * 10 + [np.array([2])] * 6
+    rare = [np.array([1, 2]), np.array([2, 1, 1]), np.array([], int), np.array([3])]
+    sure = [-float(k) for k in range(10)] + [-50.0 - k for k in range(6)] + [-4.0, -3.0, -0.1, -2.5]
+    assert surest([*often, *rare], sure, 0.5) == [0, 1, 2, 3, 4, 10, 11, 12, 16, 17]  # by label: -2, -1 and -2.5
+    assert surest([*often, *rare], sure, 0.01) == [0, 10, 17]
+    assert surest([np.array([], int)], [-0.1], 0.9) == []
 
 
 def test_score_counts_edits(recogniser):
@@ -297,7 +388,10 @@ def test_speakers_have_voices_of_their_own():
     model = SpeechRecognizer(**SMALL, epochs=12).fit(other[:60], texts[:60], speakers[:60])
     assert model.score(other[60:], texts[60:], speakers[60:]) > 0.9
     ann = model.predict(X[60::2], ["ann"] * 10)
-    assert ann == model.predict([7 * x - 3 for x in X[60::2]], ["carl"] * 10)
+    (again,) = model.predict([X[60]], ["ann"])  # the voice is known
+    assert again == ann[0]
+    others = model.predict(X[60::2], ["carl"] * 10)
+    assert others == model.predict([7 * x - 3 for x in X[60::2]], ["dora"] * 10)
     together = model.label_probabilities(other[60:], speakers[60:])
     for a, b in zip(together[::2], model.label_probabilities(X[60::2], ["ann"] * 10)):
         np.testing.assert_array_equal(a, b)
@@ -305,6 +399,55 @@ def test_speakers_have_voices_of_their_own():
         ValueError, match=r"speakers: expected shape \(2,\), a speaker for each recording, got shape \(1,\)"
     ):
         model.predict(X[:2], ["ann"])
+
+
+def foreign(x):
+    """The same words, spoken by somebody whose features are mixed."""
+    return x @ np.array([[1, 0.72, 0], [-0.6, 1, 0.48], [0.36, 0, 1]]) + [1.2, 0, -0.6]
+
+
+def test_it_gets_used_to_other_voices():
+    """Of a speaker that it understands badly, by recordings whose text it is not told; others are tested on."""
+    X, texts = recordings(7, 100)
+    model = SpeechRecognizer(**SMALL, epochs=12, cmvn=False).fit(X, texts)
+    others, said = recordings(8, 160)
+    others = [foreign(x) for x in others]
+    before = model.score(others[80:], said[80:])
+    expected = copy.deepcopy(model).adapt(others[:80])
+    assert before < 0.9
+    assert expected.score(others[80:], said[80:]) > before + 0.05
+    again = copy.deepcopy(model).adapt(np.array(others[:80], object).tolist())
+    np.testing.assert_array_equal(again.net_.flat_parameters, expected.net_.flat_parameters)
+    assert model.score(others[80:], said[80:]) == before  # the copies changed, it did not
+
+
+def test_adaptation_remembers_voices_and_takes_several_networks(tmp_path):
+    X, texts = recordings(7, 60)
+    model = SpeechRecognizer(**SMALL, epochs=8, networks=2, beam_width=3).fit(X, texts, ["ann", "bob"] * 30)
+    others = [3 * x + 1 for x in recordings(8, 40)[0]]
+    model.adapt(others, [7] * 40, rounds=2, epochs=1)
+    assert set(model.front_end_.known) == {"ann", "bob", 7}
+    alone = model.label_probabilities(others[:1], [7])
+    np.testing.assert_array_equal(alone[0], model.label_probabilities(others, [7] * 40)[0])
+    model.save(tmp_path / "model.safetensors")
+    np.testing.assert_array_equal(load(tmp_path / "model.safetensors").label_probabilities(others[:1], [7]), alone)
+
+
+def test_adaptation_says_what_does_not_fit(recogniser):
+    before = recogniser.net_.flat_parameters.copy()
+    X, _ = recordings(8, 10)
+    for arguments, options, message in (
+        ((X,), {"rounds": 0}, "rounds: expected an int of at least 1, got 0"),
+        ((X,), {"epochs": 0.5}, "epochs: expected an int of at least 1"),
+        ((X, ["ann"]), {}, r"speakers: expected shape \(10,\), a speaker for each recording, got shape \(1,\)"),
+        (([np.zeros((9, 2))],), {}, "X: expected 3 features, as at fit, got 2"),
+        (([np.zeros((9, 3))],), {}, "X: expected recordings in which something is heard, got none"),
+    ):
+        with pytest.raises((TypeError, ValueError), match=message):
+            copy.copy(recogniser).adapt(*arguments, **options)
+    np.testing.assert_array_equal(recogniser.net_.flat_parameters, before)
+    with pytest.raises(NotFittedError):
+        SpeechRecognizer().adapt(X)
 
 
 def test_files_and_pickles_hear_the_same(recogniser, tmp_path):

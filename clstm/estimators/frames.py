@@ -1,5 +1,5 @@
-"""Frames of speech on their way into a network: normalised, with differences, stacked; and changed at random in
-training, so that a network hears more speakers than there are."""
+"""Frames of speech: with slopes, stacked; and changed at random in training, so that a network hears more speakers than
+there are."""
 
 from __future__ import annotations
 
@@ -7,35 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-LEAST = 1e-6  # of a standard deviation that is divided by
 BANDS = 64  # points of the axis of frequency on which spectra are warped
-
-
-class Voice(NamedTuple):
-    """What the frames of somebody, or of one recording, are like: mean (F,) and covariance (F, F)."""
-
-    mean: np.ndarray
-    covariance: np.ndarray
-
-    @classmethod
-    def of(cls, recordings: list[np.ndarray]) -> Voice:
-        """That of recordings (T_n, F)."""
-        frames = np.concatenate(recordings).astype(np.float64)
-        mean = frames.mean(axis=0)
-        return cls(mean, (frames - mean).T @ (frames - mean) / len(frames))
-
-    def normalised(self, x: np.ndarray, warp: np.ndarray | None = None) -> np.ndarray:
-        """x (T, F), each feature with mean 0 and deviation 1 in this voice (cepstral mean and variance normalisation);
-        a constant feature becomes 0. With a matrix (F, F), the same after all frames have gone through it."""
-        rest, covariance = x - self.mean, self.covariance
-        if warp is not None:
-            rest, covariance = rest @ warp.T, warp @ covariance @ warp.T
-        return (rest / np.maximum(np.sqrt(np.diag(covariance)), LEAST)).astype(np.float32)
-
-
-def plain(x: np.ndarray, warp: np.ndarray | None) -> np.ndarray:
-    """x (T, F) that is not normalised."""
-    return x if warp is None else (x @ warp.T).astype(np.float32)
 
 
 def with_deltas(x: np.ndarray) -> np.ndarray:
@@ -81,15 +53,22 @@ class Augmentation(NamedTuple):
     offset: float
     stretch: float
     warp: float
+    mix: float
     mask: float
 
-    def of_frames(self, x: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray | None]:
-        """Another length, and a matrix for another throat: x (T, F) as it comes from outside."""
+    def of_frames(self, x: np.ndarray, unit: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Another length, another throat, and features mixed: x (T, F) in units (F,) of what came from outside."""
         if self.stretch:
             x = stretched(x, np.exp(rng.uniform(-1, 1) * np.log1p(self.stretch)))
-        if not self.warp:
-            return x, None
-        return x, warp_matrix(x.shape[1], np.exp(rng.uniform(-1, 1) * np.log1p(self.warp)))
+        matrix = np.eye(x.shape[1])
+        if self.warp:
+            factor = np.exp(rng.uniform(-1, 1) * np.log1p(self.warp))
+            matrix = unit[:, np.newaxis] * warp_matrix(x.shape[1], factor).T / unit
+        if self.mix:
+            matrix = matrix @ (
+                np.eye(len(matrix)) + self.mix / np.sqrt(len(matrix)) * rng.standard_normal(matrix.shape)
+            )
+        return (x @ matrix).astype(np.float32) if self.warp or self.mix else x
 
     def of_features(self, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Another place and size of each feature, noise, and a gap: x (T, F) as a network reads it."""

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .. import _arrays, schedules
-from ..decoding import ctc_beam, ctc_greedy
 from ..dense import Dense
 from ..dropout import Dropout
 from ..ensemble import Ensemble
-from ..losses import ctc
 from ..lstm import LSTM
 from ..metrics import edit_distance
 from ..network import Network
 from ..sampling import log_softmax
 from .base import Estimator, generator_of
-from .fitting import Recipe, held_out, trained
-from .frames import Augmentation, Voice, plain, stacked, with_deltas
+from .fitting import Recipe, children, held_out, trained, trainer_of
+from .frames import Augmentation
+from .front_end import FrontEnd
+from .hearing import agreed, log_probability, surest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,8 +27,11 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 UNITS = ("words", "characters")
+DEVIATIONS = ("noise", "offset", "stretch", "warp", "mix")
 BLANK = "<blank>"
 LAST_RATE = 0.02  # the learning rate of the end, as a part of that of the beginning
+SHARES = 0.4, 0.9  # of what is heard, learnt in the first and in the last round of `adapt`
+ADAPTED_RATE = 0.2  # the learning rate at the end of a round, as a part of that of its beginning
 UNEVEN = 0.1  # by which lengths are changed before rows of similar length are put together, so that batches differ
 Labels = str | list[str]
 
@@ -43,8 +47,9 @@ class SpeechRecognizer(Estimator):
     beam_width : int, default 1
         1: the best path is read (`clstm.decoding.ctc_greedy`), otherwise beginnings that are kept in a beam search.
     cmvn : bool, default True
-        Cepstral mean and variance normalisation: each feature has mean 0 and deviation 1 over all recordings of a
-        speaker, which takes away loudness, and much of microphone and voice. Where nobody says who speaks, each
+        Cepstral mean and variance normalisation, and of covariances too: the features of all recordings of a speaker
+        go through the linear map that gives them mean 0 and the covariances of an average voice, and otherwise changes
+        them least. It takes away loudness, and much of microphone and voice. Where nobody says who speaks, each
         recording is a speaker of its own; if it has few words, much of what they are is taken away too.
     deltas : bool, default True
         Whether the slopes of all features over five frames are features too.
@@ -60,6 +65,9 @@ class SpeechRecognizer(Estimator):
     warp : float, default 0.0
         In training: the axis of frequency is stretched or shrunk by up to this share, as by a shorter or longer throat
         (Jaitly and Hinton 2013). For cepstra, as `clstm.speech.mfcc` makes them, and nothing else.
+    mix : float, default 0.2
+        In training: features are mixed with each other at random, by a matrix I + mix G / sqrt(F) that is the same in a
+        whole recording, G of standard normal numbers. So nothing hangs on a perfect alignment of voices.
     mask : float, default 0.0
         In training: up to this share of the frames, one behind the other, is hidden (Park et al. 2019).
     hidden_size, num_layers : int, default 64 and 2
@@ -87,8 +95,8 @@ class SpeechRecognizer(Estimator):
         (N, T, F) to the scores (N, T, C) of the blank, which is class 0, and of `classes_`.
     classes_ : list of str
     n_features_in_ : int
-    mean_, scale_ : ndarray
-        Of the features in training, after `cmvn` and `deltas`.
+    front_end_ : FrontEnd
+        What was measured of the features in training, and the voices of the speakers of `fit` and `adapt`.
     texts_ : bool
         Whether labels were texts, and not lists.
     history_ : dict of list
@@ -125,6 +133,7 @@ class SpeechRecognizer(Estimator):
         offset: float = 0.3,
         stretch: float = 0.5,
         warp: float = 0.0,
+        mix: float = 0.2,
         mask: float = 0.0,
         hidden_size: int = 64,
         num_layers: int = 2,
@@ -150,6 +159,7 @@ class SpeechRecognizer(Estimator):
         self.offset = offset
         self.stretch = stretch
         self.warp = warp
+        self.mix = mix
         self.mask = mask
         self.hidden_size = hidden_size
         self.num_layers = num_layers
@@ -196,42 +206,98 @@ class SpeechRecognizer(Estimator):
         augmentation = self._check()
         recipe, rng = Recipe.of(self), generator_of(self.random_state)
         X = checked_recordings("X", X)
-        voices = self._voices(X, speakers)
+        names = checked_speakers(speakers, len(X))
         labels, texts = self._labels("y", y, len(X))
         classes = sorted({label for row in labels for label in row})
         numbers = {label: k for k, label in enumerate(classes, 1)}
         targets = [np.array([numbers[label] for label in row]) for row in labels]
         for n, (x, target) in enumerate(zip(X, targets, strict=True)):
-            self._check_steps(n, max(1, round(len(x) / (1 + augmentation.stretch))), target)
+            self._check_steps(n, len(x), target)
         train, held = np.arange(len(X)), None
         if recipe.patience is not None:
             train, held = held_out(len(X), recipe.validation_fraction, rng)
-        frames = np.concatenate([self._features(X[n], voices[n]) for n in train])
-        self.mean_, scale = frames.mean(axis=0), frames.std(axis=0)
-        self.scale_ = np.where(scale > 0, scale, 1).astype(np.float32)
+        front_end = FrontEnd.of(X, names, self.cmvn, self.deltas, self.stack)
+        X = front_end.aligned(X, names)
 
         def fit(trainer, arguments):
-            seed = int(trainer.rng.integers(2**63))
             if held is not None:
-                arguments["validation"] = (
-                    [self._steps(X[n], voices[n]) for n in held],
-                    [targets[n] for n in held],
-                )
-
-            def batches(epoch):
-                rng = np.random.default_rng([seed, epoch])
-                made = [self._changed(X[n], voices[n], augmentation, rng) for n in train]
-                for rows in alike([len(x) for x in made], recipe.batch_size, rng):
-                    yield [made[k] for k in rows], [targets[train[k]] for k in rows]
-
-            trainer.fit(batches, **arguments)
+                arguments["validation"] = [front_end.steps(X[n]) for n in held], [targets[n] for n in held]
+            chosen = [X[n] for n in train], [targets[n] for n in train]
+            trainer.fit(changing(*chosen, front_end, augmentation, recipe.batch_size, trainer.rng), **arguments)
 
         schedule = schedules.Cosine(recipe.epochs, end=LAST_RATE, per="epoch")
-        make = self._maker(self.stack * len(scale), len(classes) + 1)
+        make = self._maker(front_end.size, len(classes) + 1)
         net, histories = trained(make, fit, recipe, rng, loss="ctc", metrics=["cer"], schedule=schedule)
-        self.net_, self.history_ = net, histories[0]
-        self.classes_, self.texts_, self.n_features_in_ = classes, texts, X[0].shape[1]
+        self.net_, self.history_, self.front_end_ = net, histories[0], front_end
+        self.classes_, self.texts_, self.n_features_in_ = classes, texts, len(front_end.voice.mean)
         return self
+
+    def adapt(
+        self,
+        X: Sequence[ArrayLike] | np.ndarray,
+        speakers: ArrayLike | None = None,
+        *,
+        rounds: int = 4,
+        epochs: int = 5,
+    ) -> SpeechRecognizer:
+        """Gets used to other voices, by listening: nobody says what is said (Lee 2013; in speech recognition,
+        unsupervised speaker adaptation).
+
+        In each round it transcribes the recordings and learns, with the augmentation of `fit`, from those that it
+        hears most surely: 40 % in the first round, 90 % in the last, of each text that it hears often. The recordings
+        of `fit` are not needed. A model that understands nobody can only get used to its own mistakes.
+
+        Parameters
+        ----------
+        X : list of array_like (T_n, F), or array (N, T, F)
+            Some dozens of recordings of the words that will be said, better hundreds.
+        speakers : array_like, (N,), optional
+            Who speaks, for `cmvn`; their voices are known from then on.
+        rounds : int, default 4
+        epochs : int, default 5
+            Of each round.
+
+        Returns
+        -------
+        SpeechRecognizer
+            Itself. `copy.deepcopy` keeps what it was before.
+
+        Raises
+        ------
+        NotFittedError
+        TypeError, ValueError
+            A recording or an argument does not fit, or nothing is heard in any of the recordings; nothing has changed.
+        """
+        self._check_fitted()
+        augmentation, recipe, rng = self._check(), Recipe.of(self), generator_of(self.random_state)
+        rounds, epochs = _arrays.size("rounds", rounds), _arrays.size("epochs", epochs)
+        X = self._recordings(X)
+        names = checked_speakers(speakers, len(X))
+        front_end, net = copy.deepcopy(self.front_end_), copy.deepcopy(self.net_)
+        front_end.meet(X, names)
+        aligned = front_end.aligned(X, names)
+        schedule = schedules.Cosine(epochs, end=ADAPTED_RATE, per="epoch")
+        for share in np.linspace(*SHARES, rounds):
+            rows, labels = self._surely_heard(net, front_end, aligned, share)
+            chosen = [aligned[n] for n in rows]
+            for member, child in zip(members_of(net), children(rng, recipe.networks), strict=True):
+                trainer = trainer_of(member, "ctc", recipe, child, schedule=schedule)
+                changed = changing(chosen, labels, front_end, augmentation, recipe.batch_size, child)
+                trainer.fit(changed, epochs=epochs, progress=recipe.progress)
+        self.front_end_, self.net_ = front_end, net
+        return self
+
+    def _surely_heard(self, net, front_end, aligned, share):
+        """Which recordings are learnt in a round, and the labels that are heard in them."""
+        steps = [front_end.steps(x) for x in aligned]
+        scores = list(zip(*[member(steps) for member in members_of(net)], strict=True))
+        found = [agreed(one, self.beam_width) for one in scores]
+        sure = [log_probability(one, labels) for one, labels in zip(scores, found, strict=True)]
+        rows = surest(found, sure, share)
+        rows = [n for n in rows if self._steps_at_least(len(aligned[n])) >= steps_needed(found[n])]
+        if not rows:
+            raise _arrays.wrong(ValueError, "X", "recordings in which something is heard", "none")
+        return rows, [found[n] for n in rows]
 
     def _maker(self, features, classes):
         """Makes a network from a generator."""
@@ -250,40 +316,6 @@ class SpeechRecognizer(Estimator):
 
         return make
 
-    # Features
-
-    def _voices(self, X, speakers):
-        """The voice of each recording; None without `cmvn`."""
-        if speakers is not None:
-            speakers = _arrays.array_of("speakers", speakers)
-            if speakers.shape != (len(X),):
-                expected = f"shape ({len(X)},), a speaker for each recording"
-                raise _arrays.wrong(ValueError, "speakers", expected, f"shape {speakers.shape}")
-        if not self.cmvn:
-            return [None] * len(X)
-        if speakers is None:
-            return [Voice.of([x]) for x in X]
-        names = speakers.tolist()
-        voices = {name: Voice.of([x for x, own in zip(X, names, strict=True) if own == name]) for name in set(names)}
-        return [voices[name] for name in names]
-
-    def _features(self, x, voice, warp=None):
-        """(T, F') of x (T, F), not scaled."""
-        x = plain(x, warp) if voice is None else voice.normalised(x, warp)
-        return with_deltas(x) if self.deltas else x
-
-    def _scaled(self, x, voice, warp=None):
-        return (self._features(x, voice, warp) - self.mean_) / self.scale_
-
-    def _steps(self, x, voice):
-        """What the network reads."""
-        return stacked(self._scaled(x, voice), self.stack)
-
-    def _changed(self, x, voice, augmentation, rng):
-        """The same in training."""
-        x, warp = augmentation.of_frames(x, rng)
-        return stacked(augmentation.of_features(self._scaled(x, voice, warp), rng), self.stack)
-
     # Checks
 
     def _check(self):
@@ -295,12 +327,15 @@ class SpeechRecognizer(Estimator):
         for name in ("stack", "hidden_size", "num_layers"):
             _arrays.size(name, getattr(self, name))
         _arrays.rate("dropout", self.dropout)
-        deviations = [_arrays.deviation(name, getattr(self, name)) for name in ("noise", "offset", "stretch", "warp")]
+        deviations = [_arrays.deviation(name, getattr(self, name)) for name in DEVIATIONS]
         return Augmentation(*deviations, _arrays.rate("mask", self.mask))
 
+    def _steps_at_least(self, frames):
+        """Of a recording that is made as short as it gets in training."""
+        return -(-max(1, round(frames / (1 + self.stretch))) // self.stack)
+
     def _check_steps(self, n, frames, target):
-        steps = -(-frames // self.stack)
-        needed = len(target) + int((target[1:] == target[:-1]).sum())
+        steps, needed = self._steps_at_least(frames), steps_needed(target)
         if steps < needed:
             expected = f"at least {needed} steps of {self.stack} frames for the labels of y[{n}]"
             got = f"{steps}" + (", when it is stretched to its shortest" if self.stretch else "")
@@ -351,28 +386,22 @@ class SpeechRecognizer(Estimator):
         list of ndarray, (ceil(T_n / stack), 1 + labels)
             The blank first, then `classes_`. Of several networks, by the mean of their scores.
         """
-        return [np.exp(log_softmax(scores)) for scores in self._scores(X, speakers)]
-
-    def _scores(self, X, speakers):
         steps = self._read(X, speakers)
-        return self.net_(steps)
+        return [np.exp(log_softmax(scores)) for scores in self.net_(steps)]
 
     def _read(self, X, speakers):
         """What the networks read."""
         self._check_fitted()
         X = self._recordings(X)
-        return [self._steps(x, voice) for x, voice in zip(X, self._voices(X, speakers), strict=True)]
+        aligned = self.front_end_.aligned(X, checked_speakers(speakers, len(X)))
+        return [self.front_end_.steps(x) for x in aligned]
 
     def _heard(self, X, speakers):
         """Lists of labels."""
         width = _arrays.size("beam_width", self.beam_width)
         steps = self._read(X, speakers)
-        members = self.net_.layers if isinstance(self.net_, Ensemble) else [self.net_]
-        found = []
-        for scores in zip(*[member(steps) for member in members], strict=True):
-            numbers = agreed(scores, [decoded(one, width) for one in scores])
-            found.append([self.classes_[number - 1] for number in numbers])
-        return found
+        scores = zip(*[member(steps) for member in members_of(self.net_)], strict=True)
+        return [[self.classes_[number - 1] for number in agreed(one, width)] for one in scores]
 
     def predict(self, X: Sequence[ArrayLike] | np.ndarray, speakers: ArrayLike | None = None) -> list[Labels]:
         """What is said in each recording.
@@ -381,8 +410,9 @@ class SpeechRecognizer(Estimator):
         ----------
         X : list of array_like (T_n, F), or array (N, T, F)
         speakers : array_like, (N,), optional
-            Who speaks: with `cmvn` the recordings of a speaker say together what this voice is like. They need not be
-            speakers of the training, but if it knew who speaks, this should be known too.
+            Who speaks, for `cmvn`. Speakers of `fit` and `adapt` have the voice that was measured there; of others, the
+            recordings here say together what their voice is like. If the training knew who speaks, this should be known
+            too.
 
         Returns
         -------
@@ -423,20 +453,27 @@ class SpeechRecognizer(Estimator):
         return 1 - edits / sum(map(len, labels))
 
 
-def decoded(scores, width):
-    """The labels that scores (T, C) say."""
-    if width == 1:
-        return ctc_greedy(scores[np.newaxis])[0]
-    (((numbers, _),),) = ctc_beam(scores[np.newaxis], width=width)
-    return numbers
+def members_of(net):
+    """The networks that hear together."""
+    return net.layers if isinstance(net, Ensemble) else [net]
 
 
-def agreed(scores, candidates):
-    """Of the labels that networks hear, those that all of them together find most probable. (The mean of scores says
-    nothing: each network says a label at a step of its own.)"""
-    if len(candidates) == 1:
-        return candidates[0]
-    return min(candidates, key=lambda labels: sum(ctc(one[np.newaxis], [labels], reduction="sum")[0] for one in scores))
+def steps_needed(labels):
+    """How many CTC needs for labels: one for each, and a blank between equal ones."""
+    return len(labels) + int((labels[1:] == labels[:-1]).sum())
+
+
+def changing(X, targets, front_end, augmentation, batch_size, rng):
+    """Batches of an epoch for `Trainer.fit`: recordings, changed anew each time."""
+    seed = int(rng.integers(2**63))
+
+    def batches(epoch):
+        rng = np.random.default_rng([seed, epoch])
+        made = [front_end.changed(x, augmentation, rng) for x in X]
+        for rows in alike([len(x) for x in made], batch_size, rng):
+            yield [made[k] for k in rows], [targets[k] for k in rows]
+
+    return batches
 
 
 def alike(lengths, size, rng):
@@ -466,3 +503,14 @@ def checked_recordings(name, X):
             raise _arrays.wrong(ValueError, f"{name}[{n}]", "finite values", f"{x[t, f]} at frame {t}, feature {f}")
         found.append(x)
     return found
+
+
+def checked_speakers(speakers, count):
+    """A name for each recording, or None."""
+    if speakers is None:
+        return None
+    speakers = _arrays.array_of("speakers", speakers)
+    if speakers.shape != (count,):
+        expected = f"shape ({count},), a speaker for each recording"
+        raise _arrays.wrong(ValueError, "speakers", expected, f"shape {speakers.shape}")
+    return speakers.tolist()
