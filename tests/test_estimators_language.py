@@ -10,7 +10,8 @@ import pytest
 
 import clstm
 from clstm.estimators import CharLM, WordLM, load
-from clstm.estimators.language_model import END, rows_of, split, steps_of_epoch
+from clstm.estimators.language_model import END
+from clstm.estimators.streams import rows_of, split, steps_of_epoch
 
 TEXT = "the cat sat on the mat. the dog sat on the log. " * 12
 NAMES = ["anna", "hanna", "emma", "emil", "ida", "adam"] * 8

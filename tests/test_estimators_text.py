@@ -205,7 +205,7 @@ def test_what_fit_refuses(settings, texts, y, error, message):
 
 @pytest.mark.parametrize("weight", [[1, -1], [0, 0], [np.nan, 1]], ids=str)
 def test_weights_that_are_none(weight):
-    with pytest.raises(ValueError, match="sample_weight: expected (finite weights|at least one weight above 0)"):
+    with pytest.raises(ValueError, match=r"sample_weight: expected (finite weights|at least one weight above 0)"):
         LSTMTextClassifier().fit(["a", "b"], [0, 1], sample_weight=weight)
     with pytest.raises(ValueError, match="sample_weight: expected shape"):
         LSTMTextClassifier().fit(["a", "b"], [0, 1], sample_weight=[1])

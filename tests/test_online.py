@@ -427,7 +427,7 @@ def test_files_that_do_not_fit(tmp_path, rng):
         ({"impute": "linear"}, ValueError, "impute: expected one of 'forward', 'mean', 'forecast', got 'linear'"),
         ({"rng": -1}, ValueError, "rng: "),
         ({"rng": "a"}, TypeError, "rng: "),
-        ({"threshold": 0}, ValueError, "threshold: expected a number above 0, got 0"),
+        ({"threshold": 0}, ValueError, "threshold: expected a finite number above 0, got 0"),
         ({"threshold": None}, TypeError, "threshold: "),
         ({"grace": -1}, ValueError, "grace: "),
     ],

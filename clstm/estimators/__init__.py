@@ -5,14 +5,15 @@ scikit-learn is not needed to use them. Where it is installed, its tools take th
 
 from .anomaly import LSTMAnomalyDetector
 from .base import Estimator, NotFittedError, load
+from .char_lm import CharLM
 from .classifier import LSTMClassifier
 from .forecaster import LSTMForecaster
-from .language_model import CharLM, WordLM
 from .regressor import LSTMRegressor
 from .seq2seq import Seq2Seq
 from .speech import SpeechRecognizer
 from .tagger import LSTMTagger
 from .text_classifier import LSTMTextClassifier
+from .word_lm import WordLM
 
 __all__ = [
     "CharLM",

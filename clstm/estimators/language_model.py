@@ -6,7 +6,7 @@ Characters and words differ in how a text becomes symbols and symbols become a t
 from __future__ import annotations
 
 import math
-import re
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -19,11 +19,11 @@ from ..lstm import LSTM
 from ..network import Network
 from ..recurrent import RecurrentLayer
 from ..schedules import Cosine
-from ..text import Vocabulary, characters, words
-from ..training.order import Plan
+from ..text import Vocabulary
 from . import state
 from .base import Estimator, generator_of
-from .fitting import Recipe, held_out, trained, trainer_of
+from .fitting import Recipe, trained, trainer_of
+from .streams import PADDING, rows_of, side_by_side, split, steps_of_epoch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,19 +32,18 @@ if TYPE_CHECKING:
 
 END, UNKNOWN = "<end>", "<unk>"  # more than a character, and no word: no text has them
 WARMUP = 0.05  # the share of all steps in which the learning rate rises
-PADDING = 0.25  # the largest share of a batch
 PIECES = 64  # of `bptt` symbols, the least that a stream is long: a short text has fewer streams
 SCORES = 2**21  # how many are computed at a time where no gradient is wanted
 
 state.registered(Vocabulary)
 
 
-class _LanguageModel(Estimator):
-    """All of a language model but its tokens: subclasses have `_tokens(text)` and `_text(tokens)`."""
+class LanguageModel(Estimator, ABC):
+    """All of a language model but what its symbols are."""
 
     _noun: ClassVar[str]  # what a symbol is, for messages
 
-    def fit(self, X: str | Iterable[str], y: None = None) -> _LanguageModel:
+    def fit(self, X: str | Iterable[str], y: None = None) -> LanguageModel:
         """Learns a text, from new weights on.
 
         Parameters
@@ -92,7 +91,7 @@ class _LanguageModel(Estimator):
         self.ends_, self._trainer = not isinstance(X, str), None
         return self
 
-    def partial_fit(self, X: str | Iterable[str], y: None = None) -> _LanguageModel:
+    def partial_fit(self, X: str | Iterable[str], y: None = None) -> LanguageModel:
         """Learns more text, in one pass with a constant learning rate; the first call makes the network.
 
         The symbols are those of the first text. After `fit`, a lower ``learning_rate`` than there, set by
@@ -290,11 +289,13 @@ class _LanguageModel(Estimator):
 
     # Texts as numbers
 
-    def _tokens(self, text):
-        raise NotImplementedError
+    @abstractmethod
+    def _tokens(self, text: str) -> list[str]:
+        """The symbols of a text."""
 
-    def _text(self, tokens):
-        raise NotImplementedError
+    @abstractmethod
+    def _text(self, tokens: list[str]) -> str:
+        """The text of symbols."""
 
     def _tokenised(self, X):
         """The tokens of each text."""
@@ -351,252 +352,3 @@ class _LanguageModel(Estimator):
             logits, net_state = self.net_.infer(x[np.newaxis, : len(y)], net_state)
             found.append(np.take_along_axis(sampling.log_softmax(logits[0]), y[:, np.newaxis], axis=1)[:, 0])
         return np.concatenate(found)
-
-
-class CharLM(_LanguageModel):
-    """A language model of characters.
-
-    Embedding, LSTM and scores of the next character (Graves 2013), trained by truncated back-propagation through time
-    with Adam, a warm-up and half a cosine of the learning rate (Loshchilov and Hutter 2017). One text is read in
-    `batch_size` streams side by side, whose state is carried on from piece to piece.
-
-    Parameters
-    ----------
-    min_count : int
-        Characters that occur less often become one, the unknown; others that come later, too. 1: there is no unknown,
-        and other characters are an error.
-    vocabulary_size : int, optional
-        How many characters are known at most, the end and the unknown among them. None: all.
-    embedding_size : int
-        Length of the vector of a character.
-    tied : bool
-        Whether the output has the weights of the embedding (Press and Wolf 2017); both have one size then.
-    bptt : int
-        Characters of a piece: so far back goes the gradient.
-    hidden_size, num_layers : int
-        Of the LSTM.
-    dropout : float
-        Of what the LSTM is given, between its layers, and of what it gives.
-    epochs, batch_size : int
-        How often the text is read, and in how many streams at most: each is at least 64 pieces long.
-    learning_rate, weight_decay, clip_norm : float
-        Of AdamW. `clip_norm` may be None.
-    validation_fraction : float
-        The last part of the text, or some of several texts, which tell when to stop if `patience` says so.
-    patience : int, optional
-        After so many epochs without a better validation loss, training stops, and the best weights count. None: all of
-        the text trains, in all epochs.
-    random_state : int, Generator, RandomState or None
-    progress : bool
-        Whether to show a bar.
-
-    Attributes
-    ----------
-    net_ : Network
-    vocabulary_ : clstm.text.Vocabulary
-    ends_ : bool
-        Whether texts end: it has learnt several.
-    history_ : dict of list
-        What `clstm.Trainer.fit` gives.
-
-    Notes
-    -----
-    Settings were chosen on tinyshakespeare, where they take some ten minutes on one core: fewer epochs or a smaller
-    network are the way to a first look.
-
-    Examples
-    --------
-    >>> from clstm.estimators import CharLM
-    >>> text = "she sells sea shells by the sea shore. " * 30
-    >>> model = CharLM(hidden_size=32, num_layers=1, epochs=60, random_state=0).fit(text)
-    >>> model.generate(33, "she sells sea ", temperature=0)
-    'shells by the sea shore. she sell'
-    >>> model.perplexity("the sea shells") < 3
-    True
-    """
-
-    _noun = "character"
-
-    def __init__(
-        self,
-        min_count: int = 1,
-        vocabulary_size: int | None = None,
-        embedding_size: int = 64,
-        tied: bool = False,
-        bptt: int = 64,
-        hidden_size: int = 128,
-        num_layers: int = 2,
-        dropout: float = 0.0,
-        epochs: int = 40,
-        batch_size: int = 32,
-        learning_rate: float = 4e-3,
-        weight_decay: float = 0.0,
-        clip_norm: float | None = 1.0,
-        validation_fraction: float = 0.1,
-        patience: int | None = None,
-        random_state: Any = None,
-        progress: bool = False,
-    ) -> None:
-        self.min_count = min_count
-        self.vocabulary_size = vocabulary_size
-        self.embedding_size = embedding_size
-        self.tied = tied
-        self.bptt = bptt
-        self.hidden_size = hidden_size
-        self.num_layers = num_layers
-        self.dropout = dropout
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.clip_norm = clip_norm
-        self.validation_fraction = validation_fraction
-        self.patience = patience
-        self.random_state = random_state
-        self.progress = progress
-
-    def _tokens(self, text):
-        return characters(text)
-
-    def _text(self, tokens):
-        return "".join(tokens)
-
-
-class WordLM(_LanguageModel):
-    """A language model of words, as `CharLM` is one of characters.
-
-    Words, numbers and signs are those of `clstm.text.words`; the end of a line is a symbol, too. In texts that are
-    generated, signs such as a comma follow the word without a space.
-
-    Parameters
-    ----------
-    min_count : int
-        Words that occur less often become one, the unknown; others that come later, too. 1: there is no unknown, and
-        other words are an error. The unknown is never generated.
-    vocabulary_size : int, optional
-        How many words are known at most, the end and the unknown among them. None: all.
-    lower : bool
-        Whether letters are made small.
-    embedding_size, tied, bptt, hidden_size, num_layers, dropout
-        As of `CharLM`.
-    epochs, batch_size, learning_rate, weight_decay, clip_norm, validation_fraction, patience, random_state, progress
-        As of `CharLM`.
-
-    Attributes
-    ----------
-    net_, vocabulary_, ends_, history_
-        As of `CharLM`.
-
-    Notes
-    -----
-    The perplexity counts an unknown word as the one symbol that it is: models of different vocabularies cannot be
-    compared by it.
-
-    Settings were chosen on the first 200 000 characters of tinyshakespeare and 40 000 that follow.
-
-    Examples
-    --------
-    >>> from clstm.estimators import WordLM
-    >>> text = "She sells sea shells, by the sea shore.\\n" * 30
-    >>> model = WordLM(min_count=1, hidden_size=32, embedding_size=32, epochs=60, random_state=0).fit(text)
-    >>> print(model.generate(14, "She sells", temperature=0))
-    sea shells, by the sea shore.
-    She sells sea shells,
-    """
-
-    _noun = "word"
-
-    def __init__(
-        self,
-        min_count: int = 2,
-        vocabulary_size: int | None = None,
-        lower: bool = False,
-        embedding_size: int = 128,
-        tied: bool = True,
-        bptt: int = 32,
-        hidden_size: int = 128,
-        num_layers: int = 1,
-        dropout: float = 0.5,
-        epochs: int = 10,
-        batch_size: int = 32,
-        learning_rate: float = 1e-2,
-        weight_decay: float = 0.0,
-        clip_norm: float | None = 1.0,
-        validation_fraction: float = 0.1,
-        patience: int | None = None,
-        random_state: Any = None,
-        progress: bool = False,
-    ) -> None:
-        self.min_count = min_count
-        self.vocabulary_size = vocabulary_size
-        self.lower = lower
-        self.embedding_size = embedding_size
-        self.tied = tied
-        self.bptt = bptt
-        self.hidden_size = hidden_size
-        self.num_layers = num_layers
-        self.dropout = dropout
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.clip_norm = clip_norm
-        self.validation_fraction = validation_fraction
-        self.patience = patience
-        self.random_state = random_state
-        self.progress = progress
-
-    def _tokens(self, text):
-        lines = [words(line, lower=self.lower) for line in text.split("\n")]
-        return [token for k, line in enumerate(lines) for token in (["\n"] * (k > 0) + line)]
-
-    def _text(self, tokens):
-        # No space before a sign that closes, after one that opens, or around the end of a line
-        joined = re.sub(r" ([,.;:!?%)\]}»”’])", r"\1", " ".join(tokens))
-        return re.sub(r" ?\n ?", "\n", re.sub(r"([(\[{«“]) ", r"\1", joined))
-
-
-# Sequences, cut for training
-
-
-def split(sequences, fraction, rng):
-    """Sequences to train on, and those to validate with: the last part of a single one, else some at random."""
-    if len(sequences) > 1:
-        train, rest = held_out(len(sequences), fraction, rng)
-        return [sequences[k] for k in train], [sequences[k] for k in rest]
-    (sequence,) = sequences
-    cut = len(sequence) - max(2, round(fraction * len(sequence)))
-    if cut < 2:
-        raise _arrays.wrong(
-            ValueError, "X", "at least 3 symbols, to train on some and validate on others", len(sequence)
-        )
-    return [sequence[:cut]], [sequence[cut - 1 :]]
-
-
-def rows_of(sequences, count=1, shortest=1, longest=None):
-    """Pairs of what is read and what comes next, in about `count` rows together: long sequences are cut.
-
-    Where there are as many sequences, each is a row; a single one gives `count` rows of nearly equal length, unless
-    they were shorter than `shortest`. With `longest` they are cut to that length instead.
-    """
-    total = sum(len(sequence) - 1 for sequence in sequences)
-    found = []
-    for sequence in sequences:
-        n = len(sequence) - 1
-        pieces = min(count * n // total, n // shortest) if longest is None else -(-n // longest)
-        ends = np.arange(1, max(1, pieces) + 1) * n // max(1, pieces)
-        for begin, end in zip([0, *ends[:-1]], ends, strict=True):
-            found.append((sequence[begin:end], sequence[begin + 1 : end + 1]))
-    return found
-
-
-def side_by_side(rows):
-    """Lists of what is read, and of what comes next."""
-    return [x for x, _ in rows], [y for _, y in rows]
-
-
-def steps_of_epoch(x, batch_size, bptt):
-    """How many steps an epoch makes: as of the first one, where the order of rows of unequal length changes it."""
-    lengths = np.array([len(part) for part in x])
-    batches = Plan(batch_size, True, PADDING).batches(len(x), lengths, np.random.default_rng(0))
-    return int(sum(-(-lengths[rows].max() // bptt) for rows in batches))

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from .. import _arrays
-from ..training import checkpoint
-from .forecaster import OnlineForecaster, loaded
+from .forecaster import OnlineForecaster
+from .kept import Kept
 from .running import Errors
 
-if TYPE_CHECKING:
-    import os
 
-
-class OnlineAnomalyDetector:
+class OnlineAnomalyDetector(Kept):
     """Says how far each event of a stream is from what an `OnlineForecaster` had foretold.
 
     `score_one` judges an event, `learn_one` learns it. A score is the error in running deviations of such errors, over
@@ -131,44 +128,16 @@ class OnlineAnomalyDetector:
         options = ", ".join(f"{name}={getattr(self.forecaster, name)!r}" for name in OnlineForecaster.parameters)
         return f"{type(self).__name__}(threshold={self.threshold!r}, grace={self.grace!r}, {options})"
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes everything to one file, from which `load` makes a detector that goes on to the same bits.
+    # Files
 
-        Parameters
-        ----------
-        path : str or path-like
-
-        Raises
-        ------
-        ValueError
-            No event has been learnt yet.
-        OSError
-            The file cannot be written; an older one is as it was.
-        """
+    def _kept(self):
         kept = self.forecaster._kept()
-        own = {"class": type(self).__name__, "threshold": self.threshold, "grace": self.grace}
-        checkpoint.write(path, {**own, "errors": self._errors.state(), "forecaster": kept})
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> OnlineAnomalyDetector:
-        """Reads what `save` wrote.
-
-        Parameters
-        ----------
-        path : str or path-like
-
-        Returns
-        -------
-        OnlineAnomalyDetector
-
-        Raises
-        ------
-        ValueError
-            The file is damaged, or holds something else; the message has the file and the reason.
-        OSError
-            The file cannot be read.
-        """
-        return loaded(cls, path)
+        return {
+            "threshold": self.threshold,
+            "grace": self.grace,
+            "errors": self._errors.state(),
+            "forecaster": kept,
+        }
 
     @classmethod
     def _restored(cls, found):

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from .. import _arrays
 from ..optimizers import AdamW
-from ..training import checkpoint
+from .kept import Kept
 from .learner import Learner
 from .running import Moments, Size
 from .values import Form
-
-if TYPE_CHECKING:
-    import os
 
 IMPUTE = ("forward", "mean", "forecast")
 MOST = 10.0  # deviations to which what the network sees, and is to give, is limited
 
 
-class OnlineForecaster:
+class OnlineForecaster(Kept):
     """Foretells the next events of a stream, and learns from each in turn.
 
     `predict_one` says what comes next, `learn_one` takes what came. Each costs the same, however long the stream has
@@ -259,48 +256,10 @@ class OnlineForecaster:
 
     # Files
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes everything to one file, from which `load` makes a forecaster that goes on to the same bits.
-
-        Parameters
-        ----------
-        path : str or path-like
-
-        Raises
-        ------
-        ValueError
-            No event has been learnt yet.
-        OSError
-            The file cannot be written; an older one is as it was.
-        """
-        checkpoint.write(path, self._kept())
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> OnlineForecaster:
-        """Reads what `save` wrote.
-
-        Parameters
-        ----------
-        path : str or path-like
-
-        Returns
-        -------
-        OnlineForecaster
-
-        Raises
-        ------
-        ValueError
-            The file is damaged, or holds something else; the message has the file and the reason.
-        OSError
-            The file cannot be read.
-        """
-        return loaded(cls, path)
-
     def _kept(self):
         if self._form is None:
             raise _arrays.wrong(ValueError, "self", "a model that has learnt an event", "one that has learnt none")
         return {
-            "class": type(self).__name__,
             "parameters": {name: getattr(self, name) for name in self.parameters},
             "y": list(self._form),
             "x": None if self._known is None else list(self._known),
@@ -328,14 +287,3 @@ class OnlineForecaster:
 def limited(values: np.ndarray) -> np.ndarray:
     """Deviations of at most MOST; NaN stays."""
     return np.minimum(np.maximum(values, -MOST), MOST)
-
-
-def loaded(cls: type, path: str | os.PathLike[str]) -> Any:
-    """An object of this class from a file."""
-    found = checkpoint.read(path)
-    try:
-        if found["class"] != cls.__name__:
-            raise ValueError(f"it holds a {found['class']!r:.40}, no {cls.__name__}")
-        return cls._restored(found)
-    except (TypeError, ValueError, KeyError, IndexError, AttributeError) as error:
-        raise ValueError(f"{path}: no {cls.__name__} can be made of it: {error!r:.200}") from error
