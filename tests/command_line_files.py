@@ -152,12 +152,13 @@ def recording(path, tone, rng, rate=8000):
 
 def transcribe_files():
     rng = np.random.default_rng(5)
-    for folder in ("digits", "names"):
+    for folder in ("digits", "names", "cids"):
         Path(folder).mkdir()
         texts = [("low", 300) if k % 2 else ("high", 1500) for k in range(20)]
         for k, (_, tone) in enumerate(texts):
             recording(f"{folder}/{k}.wav", tone, rng)
-        table(f"{folder}/labels.csv", ["file", "label"], [(f"{k}.wav", text) for k, (text, _) in enumerate(texts)])
+        rows = [(f"{k}.wav", text, ["ann", "bob"][k // 2 % 2]) for k, (text, _) in enumerate(texts)]
+        table(f"{folder}/labels.csv", ["file", "label", "speaker"], rows)
     recording("one.wav", 300, rng)
     recording("two.wav", 1500, rng)
     length = rng.integers(8, 12, 20)

@@ -69,14 +69,62 @@ def test_features():
     )
 
 
+LIVELY = ["--epochs", "40", "--set=hidden_size=16", "--set=learning_rate=0.02", "--set=batch_size=4"]
+
+
+def test_speakers_are_told_apart():
+    """Two of them in the table; a voice that is known, and one that it gets used to."""
+    words = ["transcribe", "digits", "--speaker", "speaker", *LIVELY, "--json", "--save", "m.safetensors"]
+    code, out, err = run(*words)
+    assert (code, err) == (0, "")
+    assert json.loads(out)["data"]["speakers"] == {"ann": 10, "bob": 10}
+    model = estimators.load("m.safetensors")
+    assert set(model.front_end_.known) == {"ann", "bob"}
+    x = [speech.mfcc(*speech.read_wav(path)) for path in ("one.wav", "two.wav")]
+    said = "".join(f"{name}\t{text}\n" for name, text in zip(("one.wav", "two.wav"), model.predict(x, ["ann"] * 2)))
+    assert run("transcribe", "--model", "m.safetensors", "--voice", "ann", "one.wav", "two.wav") == (0, said, "")
+    words = ["transcribe", "--model", "m.safetensors", "--voice", "cid", "--adapt", "cids", "--save", "cid.safetensors"]
+    code, out, err = run(*words)
+    assert (code, err) == (0, "")
+    assert out.endswith("\nwrote cid.safetensors\n")
+    adapted = estimators.load("cid.safetensors")
+    assert set(adapted.front_end_.known) == {"ann", "bob", "cid"}
+    assert not adapted.progress
+    paths = sorted(os.path.join("cids", f"{k}.wav") for k in range(20))
+    x = [speech.mfcc(*speech.read_wav(path)) for path in paths]
+    expected = model.adapt(x, ["cid"] * 20)
+    np.testing.assert_array_equal(adapted.net_.flat_parameters, expected.net_.flat_parameters)
+    told = dict(line.split("\t") for line in out.splitlines()[:20])
+    assert [told[path] for path in paths] == expected.predict(x, ["cid"] * 20)
+    np.savez("features.npz", **np.load("features.npz"), who=["a", "b"] * 10)
+    words = ["transcribe", "features.npz", "--target", "digit", "--epochs", "1"]
+    assert "speakers     2: a 10, b 10" in run(*words, "--speaker", "who")[1]
+    refused(1, "features.npz: no array 'whom'; there are", [*words, "--speaker", "whom"])
+
+
+def test_adaptation_needs_to_hear_something():
+    run("transcribe", "digits", "--epochs", "1", "--set=learning_rate=1e-9", "--save", "m.safetensors", "--quiet")
+    model = estimators.load("m.safetensors")
+    model.net_.layers[-1].parameters()["bias"][0] = 100  # nothing but blanks
+    model.save("deaf.safetensors")
+    words = ["transcribe", "--model", "deaf.safetensors", "--adapt", "one.wav", "--save", "new.safetensors"]
+    refused(1, "argument --adapt: expected recordings in which something is heard, got none", words)
+
+
 BAD = [
     (2, "the following arguments are required: FILE", []),
     (2, "expected one folder or .npz file to learn, got 2", ["digits", "names"]),
     (2, "argument --labels: goes with a folder of recordings", ["features.npz", "--labels", "digits/labels.csv"]),
     (2, "argument --target: not with --model", ["one.wav", "--model", "m", "--target", "x"]),
+    (2, "argument --speaker: not with --model", ["one.wav", "--model", "m", "--speaker", "x"]),
+    (2, "argument --save: not with --model", ["one.wav", "--model", "m", "--save", "x.safetensors"]),
+    (2, "argument --voice: goes with --model", ["digits", "--voice", "x"]),
+    (2, "argument --adapt: goes with --model", ["digits", "--adapt"]),
+    (1, "labels.csv: no column 'who'; there are 'file', 'label', 'speaker'", ["digits", "--speaker", "who"]),
+    (1, "few.npz: expected a who for each of the 2 recordings, got 1", ["few.npz", "--speaker", "who"]),
     (1, "cannot read 'absent': no such file or directory", ["absent"]),
     (1, "labels.csv': no such file or directory", ["empty"]),
-    (1, "labels.csv: no column 'text'; there are 'file', 'label'", ["digits", "--target", "text"]),
+    (1, "labels.csv: no column 'text'; there are 'file', 'label', 'speaker'", ["digits", "--target", "text"]),
     (1, "lacks.csv: line 3: expected a file and its label, got 'b.wav' and ''", ["digits", "--labels", "lacks.csv"]),
     (1, "no.wav': no such file or directory", ["digits", "--labels", "absent.csv"]),
     (
@@ -118,7 +166,7 @@ def test_bad_input_is_one_line_and_leaves_everything_as_it_was(code, message, wo
     np.savez("shape.npz", x=x[:, 0], **good)
     np.savez("count.npz", x=x, length=[2, 2], label=["a"])
     np.savez("object.npz", x=x, length=[2, 2], label=np.array([{}, "b"], object))
-    np.savez("few.npz", x=x, **good)
+    np.savez("few.npz", x=x, **good, who=["a"])
     np.savez("long.npz", x=np.ones((16, 1)), length=[4] * 4, label=["a b c d e f", "c", "a b c d e f", "c"])
     np.savez("digit.npz", x=x, length=[2, 2], digit=[0, 1])
     refused(code, message.replace("few.npz: few.npz[0]", "digit.npz: digit.npz[0]"), ["transcribe", *words])

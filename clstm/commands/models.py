@@ -56,7 +56,7 @@ def learn(args, model, where, *data, names=(), **options):
     return model.set_params(progress=False)  # a model in a file does not know who looked on
 
 
-def load(args, *others):
+def load(args, *others, may_save=False):
     """The model of --model.
 
     Parameters
@@ -64,6 +64,8 @@ def load(args, *others):
     args : argparse.Namespace
     *others : str
         Names of options that have no meaning with a model, besides those of training.
+    may_save : bool
+        Whether the model changes, so that --save has a meaning.
 
     Raises
     ------
@@ -72,7 +74,8 @@ def load(args, *others):
     UsageError
         One of these options is given.
     """
-    refuse(args, "not with --model, which learns nothing", *others, "save", "hold_out", "epochs", "set")
+    saving = [] if may_save else ["save"]
+    refuse(args, "not with --model, which learns nothing", *others, *saving, "hold_out", "epochs", "set")
     with refused_in(args.model):
         model = read(args.model)
     name = type(model).__name__

@@ -12,7 +12,7 @@ import numpy as np
 
 from . import models
 from .arguments import add_model, add_report, add_training
-from .errors import CommandError, UsageError, refused_in
+from .errors import CommandError, UsageError, refused_in, without_name
 from .files import check_outputs, read_bytes, write_outputs
 from .tables import TableError, check_names, read_table
 from .text import begin, counted, field, finish, listed, paragraph, shortened, table
@@ -36,21 +36,27 @@ examples:
       features instead of recordings; the labels have another name
   clstm transcribe names --set units=characters --epochs 40
       texts are made of characters instead of words
+  clstm transcribe digits --speaker speaker --save digits.safetensors
+      a column says who speaks: each voice is normalised by all it says
+  clstm transcribe --model digits.safetensors --voice cid --adapt cids
+      recordings of one new voice: get used to it first
 """
 TABLE = "labels.csv"
 
 
 class Recordings(NamedTuple):
-    """Features (T, F) of recordings, their texts or None, their names, and samples per second or None for features."""
+    """Features (T, F) of recordings, their texts or None, their names, who speaks or None, and samples per second or
+    None for features."""
 
     x: list
     texts: list[str] | None
     names: list[str]
+    speakers: list[str] | None
     rate: int | None
 
     def take(self, rows):
         """Some of them."""
-        return Recordings(*([part[row] for row in rows] for part in self[:3]), self.rate)
+        return Recordings(*(part and [part[row] for row in rows] for part in self[:4]), self.rate)
 
 
 class Test(NamedTuple):
@@ -72,7 +78,14 @@ def add_arguments(parser):
     add("files", nargs="+", metavar="FILE", help=what)
     add("--labels", metavar="CSV", help=f"the table of files and labels; default: {TABLE} in the folder")
     add("--target", metavar="NAME", help="the column, or key, of the texts (label)")
+    add("--speaker", metavar="NAME", help="the column, or key, of who speaks; default: each recording is a voice")
     add("--test", metavar="FILE", help="test on this folder or .npz file, and learn all of the first")
+    add(
+        "--voice",
+        metavar="NAME",
+        help="with --model: one person speaks all of these recordings, known by this name or new",
+    )
+    add("--adapt", action="store_true", default=None, help="with --model: get used to the voices of these recordings first")
     add_model(parser, "transcribe")
     add_training(parser, hold_out=0.2)
     add_report(parser)
@@ -86,31 +99,44 @@ def run(args):
 
 def transcribe(args):
     """With a saved model."""
-    model = models.load(args, "labels", "target", "test", "seed")
+    model = models.load(args, "labels", "target", "speaker", "test", "seed", may_save=args.adapt)
     rate = models.reading_of(args, model, rate=0)["rate"]
     found = [read_others(path, rate) for path in args.files]
     for path, recordings in zip(args.files, found, strict=True):
         check_features(path, recordings, model.n_features_in_)
     x, names = ([one for recordings in found for one in recordings[part]] for part in (0, 2))
-    said = [text if isinstance(text, str) else " ".join(text) for text in model.predict(x)]
+    speakers = None if args.voice is None else [args.voice] * len(x)
+    if args.adapt:
+        adapt(args, model, x, speakers)
+    said = [text if isinstance(text, str) else " ".join(text) for text in model.predict(x, speakers)]
     pairs = [{"file": name, "text": text} for name, text in zip(names, said, strict=True)]
-    finish(args, [f"{name}\t{text}" for name, text in zip(names, said, strict=True)], {"transcriptions": pairs})
+    lines = [f"{name}\t{text}" for name, text in zip(names, said, strict=True)]
+    finish(args, lines, {"transcriptions": pairs}, write_outputs(args, model))
+
+
+def adapt(args, model, x, speakers):
+    """Gets used to voices; raises CommandError."""
+    try:
+        model.set_params(progress=not args.quiet).adapt(x, speakers).set_params(progress=False)
+    except ValueError as error:
+        raise CommandError(f"argument --adapt: {without_name(error, ('X',))}") from error
 
 
 def learn(args):
     """Learns, and tests."""
+    models.refuse(args, "goes with --model", "voice", "adapt")
     models.share_held_out(args)
     if len(args.files) > 1:
         raise UsageError(f"expected one folder or .npz file to learn, got {len(args.files)}")
     (path,) = args.files
     target = args.target or "label"
-    recordings = read_recordings(path, args.labels, target)
-    test = None if args.test is None else read_recordings(args.test, None, target)
+    recordings = read_recordings(path, args.labels, target, args.speaker)
+    test = None if args.test is None else read_recordings(args.test, None, target, args.speaker)
     learnt, tested, where = parts(args, path, recordings, test)
     data = data_document(path, recordings)
     begin(args, path, *data_lines(data))
     model = models.make(args, "SpeechRecognizer")
-    models.learn(args, model, path, learnt.x, learnt.texts, names=learnt.names)
+    models.learn(args, model, path, learnt.x, learnt.texts, learnt.speakers, names=learnt.names)
     model.reading_ = {"rate": recordings.rate}
     result = judged(model, learnt, tested, where) if tested is not None else None
     lines = [] if result is None else ["", *test_lines(result)]
@@ -121,31 +147,33 @@ def learn(args):
 # Reading
 
 
-def read_recordings(path, labels, target):
+def read_recordings(path, labels, target, speaker):
     """Recordings with their texts, from a folder or an .npz file; raises CommandError."""
     if os.path.isdir(path):
-        return read_folder(path, labels or os.path.join(path, TABLE), target)
+        return read_folder(path, labels or os.path.join(path, TABLE), target, speaker)
     if labels is not None:
         raise UsageError("argument --labels: goes with a folder of recordings")
-    return read_features(path, target)
+    return read_features(path, target, speaker)
 
 
-def read_folder(folder, labels, target):
+def read_folder(folder, labels, target, speaker):
     """The recordings that a table names, in its order."""
     data = read_bytes(labels)
     with refused_in(labels):
         rows = read_table(data)
-        check_names(rows, ["file", target])
+        check_names(rows, ["file", target, *([speaker] if speaker else [])])
         pairs = list(zip(rows.column("file"), rows.column(target), rows.lines, strict=True))
         for name, text, line in pairs:
             if not (name and text):
                 raise TableError(f"line {line}: expected a file and its {target}, got {name!r} and {text!r}")
+        speakers = list(rows.column(speaker)) if speaker else None
     found = [read_wav(os.path.join(folder, name)) for name, _, _ in pairs]
     rates = {rate: pair for (_, rate), pair in zip(found, pairs, strict=True)}
     if len(rates) > 1:
         told = " and ".join(f"{rate} in {pair[0]!r}" for rate, pair in list(rates.items())[:2])
         raise CommandError(f"{folder}: expected the same number of samples per second everywhere, got {told}")
-    return Recordings([x for x, _ in found], [pair[1] for pair in pairs], [pair[0] for pair in pairs], found[0][1])
+    texts, names = [pair[1] for pair in pairs], [pair[0] for pair in pairs]
+    return Recordings([x for x, _ in found], texts, names, speakers, found[0][1])
 
 
 def read_wav(path):
@@ -158,8 +186,8 @@ def read_wav(path):
         return speech.mfcc(signal, rate), rate
 
 
-def read_features(path, target=None):
-    """Features of an .npz file, with their texts if `target` is given."""
+def read_features(path, target=None, speaker=None):
+    """Features of an .npz file, with their texts and who speaks if these are named."""
     data = read_bytes(path)
     with refused_in(path):
         if not data.startswith(b"PK"):
@@ -169,7 +197,7 @@ def read_features(path, target=None):
                 arrays = {name: file[name] for name in file.files}
         except (zipfile.BadZipFile, EOFError, AttributeError, TypeError) as error:
             raise TableError(f"expected an .npz file, got a damaged one: {error}") from error
-        for name in ("x", "length", *([target] if target else [])):
+        for name in ("x", "length", *filter(None, (target, speaker))):
             if name not in arrays:
                 raise TableError(f"no array {name!r}; there are {listed(list(arrays))}")
         x, length = arrays["x"], arrays["length"]
@@ -180,10 +208,11 @@ def read_features(path, target=None):
         if not np.isfinite(x).all():
             raise TableError(f"expected finite features, got {x[~np.isfinite(x)][0]}")
         recordings = np.split(x.astype(np.float32), np.cumsum(length)[:-1])
-        texts = None if target is None else [str(label) for label in arrays[target]]
-        if texts is not None and len(texts) != len(length):
-            raise TableError(f"expected a {target} for each of the {len(length)} recordings, got {len(texts)}")
-    return Recordings(recordings, texts, [f"{path}[{k}]" for k in range(len(length))], None)
+        texts, speakers = (None if name is None else [str(one) for one in arrays[name]] for name in (target, speaker))
+        for name, given in ((target, texts), (speaker, speakers)):
+            if given is not None and len(given) != len(length):
+                raise TableError(f"expected a {name} for each of the {len(length)} recordings, got {len(given)}")
+    return Recordings(recordings, texts, [f"{path}[{k}]" for k in range(len(length))], speakers, None)
 
 
 def read_others(path, rate):
@@ -199,7 +228,7 @@ def read_others(path, rate):
     for path, (_, own) in zip(paths, found, strict=True):
         if rate and own != rate:
             raise CommandError(f"{path}: expected {rate} samples per second, as in the recordings learnt, got {own}")
-    return Recordings([x for x, _ in found], None, paths, rate)
+    return Recordings([x for x, _ in found], None, paths, None, rate)
 
 
 def check_features(path, recordings, count):
@@ -227,7 +256,7 @@ def parts(args, path, recordings, test):
 def judged(model, learnt, tested, where):
     """The test."""
     usual = Counter(learnt.texts).most_common(1)[0][0]
-    said = [text if isinstance(text, str) else " ".join(text) for text in model.predict(tested.x)]
+    said = [text if isinstance(text, str) else " ".join(text) for text in model.predict(tested.x, tested.speakers)]
     right = [text == true for text, true in zip(said, tested.texts, strict=True)]
     mistakes = [
         {"file": name, "text": true, "heard": text}
@@ -236,7 +265,7 @@ def judged(model, learnt, tested, where):
     ]
     return Test(
         where,
-        1 - float(model.score(tested.x, tested.texts)),
+        1 - float(model.score(tested.x, tested.texts, tested.speakers)),
         float(np.mean(right)),
         usual,
         error_rate(model.units, [usual] * len(said), tested.texts),
@@ -264,6 +293,7 @@ def data_document(path, recordings):
         "features": recordings.x[0].shape[1],
         "samples_per_second": recordings.rate,
         "texts": dict(Counter(recordings.texts).most_common()),
+        "speakers": recordings.speakers and dict(Counter(recordings.speakers).most_common()),
     }
 
 
@@ -273,7 +303,8 @@ def data_lines(data):
     if data["samples_per_second"]:
         made = f"{data['features']} cepstral coefficients of {data['samples_per_second']} samples a second"
     amount = f"{data['recordings']} of {data['frames']:,} frames in all; {made}"
-    return [field("recordings", amount), field("texts", counted(data["texts"]))]
+    speakers = [field("speakers", counted(data["speakers"]))] if data["speakers"] else []
+    return [field("recordings", amount), field("texts", counted(data["texts"])), *speakers]
 
 
 def test_lines(test):

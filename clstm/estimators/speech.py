@@ -65,7 +65,7 @@ class SpeechRecognizer(Estimator):
     warp : float, default 0.0
         In training: the axis of frequency is stretched or shrunk by up to this share, as by a shorter or longer throat
         (Jaitly and Hinton 2013). For cepstra, as `clstm.speech.mfcc` makes them, and nothing else.
-    mix : float, default 0.2
+    mix : float, default 0.1
         In training: features are mixed with each other at random, by a matrix I + mix G / sqrt(F) that is the same in a
         whole recording, G of standard normal numbers. So nothing hangs on a perfect alignment of voices.
     mask : float, default 0.0
@@ -133,7 +133,7 @@ class SpeechRecognizer(Estimator):
         offset: float = 0.3,
         stretch: float = 0.5,
         warp: float = 0.0,
-        mix: float = 0.2,
+        mix: float = 0.1,
         mask: float = 0.0,
         hidden_size: int = 64,
         num_layers: int = 2,
