@@ -75,7 +75,9 @@ class EncoderDecoder(Writes, _Parts):
         "lstm" or "gru".
     attention : str or None, default "general"
         The score of `Attention`: "dot", "general", "additive"; None: there is no attention. "dot" needs states of the
-        encoder of H features: it excludes two directions that are concatenated.
+        encoder of H features: it excludes two directions that are concatenated. At high learning rates a score that
+        is a product can grow until attention looks at a single place and learns no more; "additive" is bounded, and
+        what `clstm.estimators.Seq2Seq` takes.
     dropout, input_dropout, recurrent_dropout, weight_drop, zoneout_h, zoneout_c, input_noise : float, default 0.0
         Those of the recurrent layers, see `LSTM`, in both; zoneout_c is for "lstm" alone.
     start, end : int, default 1 and 2

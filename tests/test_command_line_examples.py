@@ -15,7 +15,8 @@ FASTER = {  # what is added to an example that trains
     "forecast": "--epochs 1 --set networks=1",
     "generate": "--epochs 1 --set hidden_size=8 --set embedding_size=8",
     "translate": "--epochs 1 --set dim=8 --set hidden_size=8 --set beam_width=1",
-    "transcribe": "--epochs 40 --set hidden_size=8 --set learning_rate=0.03 --set batch_size=4",  # so that it hears something
+    # So that it hears something
+    "transcribe": "--epochs 40 --set hidden_size=8 --set learning_rate=0.03 --set batch_size=4",
     "bench": "--seconds 0.001",
     "info": "",
 }

@@ -156,24 +156,35 @@ def spoken(rng, frames, matrix, mean):
     return x @ np.linalg.inv(np.linalg.cholesky(x.T @ x / frames)).T @ matrix + mean
 
 
+def two_voices(rng):
+    return [Voice.of([spoken(rng, 50, rng.normal(size=(4, 4)), rng.normal(size=4))]) for _ in range(2)]
+
+
 def test_a_voice_is_made_like_another(rng):
     """What the map that moves points least is known by: the covariances, and that it is symmetric and positive."""
-    one, other = (Voice.of([spoken(rng, 50, rng.normal(size=(4, 4)), rng.normal(size=4))]) for _ in range(2))
-    one = Voice(one.mean, one.covariance, 10**12)  # so familiar that nothing else counts
-    found = one.alignment(other) * other.unit[:, np.newaxis]
+    one, other = two_voices(rng)
+    found = Voice(one.mean, one.covariance, 10**12).alignment(other)  # so familiar that nothing else counts
     np.testing.assert_allclose(found, found.T, atol=1e-9)
     assert np.linalg.eigvalsh(found).min() > 0
-    alike = one.alignment(other)
-    np.testing.assert_allclose(alike.T @ one.covariance @ alike, other.correlation, atol=1e-6)
+    np.testing.assert_allclose(found.T @ one.covariance @ found, other.covariance, atol=1e-6)
 
 
 def test_a_voice_of_few_frames_is_only_scaled(rng):
-    one, other = (Voice.of([spoken(rng, 50, rng.normal(size=(4, 4)), rng.normal(size=4))]) for _ in range(2))
+    one, other = two_voices(rng)
     nobody = Voice(one.mean, one.covariance, 0)
-    np.testing.assert_allclose(nobody.alignment(other), np.diag(1 / one.deviation), atol=1e-7)
+    np.testing.assert_allclose(nobody.alignment(other), np.diag(other.deviation / one.deviation), atol=1e-6)
     half = Voice(one.mean, one.covariance, FAMILIAR).alignment(other)
     own = np.outer(one.deviation, one.deviation) * (one.correlation + other.correlation) / 2
-    np.testing.assert_allclose(half.T @ own @ half, other.correlation, atol=1e-6)
+    np.testing.assert_allclose(half.T @ own @ half, other.covariance, atol=1e-6)
+
+
+def test_small_features_are_aligned_precisely(rng):
+    one, other = two_voices(rng)
+    tiny = np.array([1, 1e-9, 1e3, 1e-7])
+    small = [Voice(v.mean * tiny, v.covariance * np.outer(tiny, tiny), 10**12) for v in (one, other)]
+    found = small[0].alignment(small[1])
+    reached = found.T @ small[0].covariance @ found
+    np.testing.assert_allclose(reached / np.outer(tiny, tiny), other.covariance, atol=1e-4)
 
 
 def test_voices_have_means_and_covariances(rng):

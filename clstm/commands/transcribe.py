@@ -80,12 +80,9 @@ def add_arguments(parser):
     add("--target", metavar="NAME", help="the column, or key, of the texts (label)")
     add("--speaker", metavar="NAME", help="the column, or key, of who speaks; default: each recording is a voice")
     add("--test", metavar="FILE", help="test on this folder or .npz file, and learn all of the first")
-    add(
-        "--voice",
-        metavar="NAME",
-        help="with --model: one person speaks all of these recordings, known by this name or new",
-    )
-    add("--adapt", action="store_true", default=None, help="with --model: get used to the voices of these recordings first")
+    add("--voice", metavar="NAME", help="with --model: who speaks all of these recordings, somebody known or new")
+    what = "with --model: get used to the voices of these recordings first"
+    add("--adapt", action="store_true", default=None, help=what)
     add_model(parser, "transcribe")
     add_training(parser, hold_out=0.2)
     add_report(parser)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .frames import Augmentation
 
 LEAST = 0.01  # of a deviation, as a part of that of all voices: nothing gets more than 100 times as large
+SMALL = 1e-2  # of the largest deviation: features that are smaller are measured in smaller units, for precision
 FAMILIAR = 400  # frames after which a voice's own correlations count as much as those of all voices
 
 
@@ -63,19 +64,21 @@ class Voice:
         return found
 
     def alignment(self, model: Voice) -> np.ndarray:
-        """The matrix A (F, F) by which (x - mean) A of this voice has the correlations of another, in units of its
-        deviations.
+        """The matrix A (F, F) by which (x - mean) A of this voice has the covariance of another.
 
-        Of all linear maps that give a normal distribution of covariance C the covariance P, it moves points least:
+        Of all linear maps that give a normal distribution of covariance C the covariance P, it moves points least, by
+        the distance that features have as they are, which of cepstra is that of logarithmic spectra:
         A = C^-1/2 (C^1/2 P C^1/2)^1/2 C^-1/2 (Olkin and Pukelsheim 1982). The fewer frames a voice has, the more its
-        own correlations are taken for those of the model; without any, A only divides by deviations.
+        own correlations are taken for those of the model; without any, A only changes deviations.
         """
+        unit = np.minimum(1, model.unit / (SMALL * model.unit.max()))
         trust = self.frames / (self.frames + FAMILIAR)
-        size = np.maximum(self.deviation, LEAST * model.unit) / model.unit
-        covariance = np.outer(size, size) * (trust * self.correlation + (1 - trust) * model.correlation)
-        root, inverse = power(covariance, 0.5), power(covariance, -0.5)
-        between = power(root @ model.correlation @ root, 0.5)
-        return inverse @ between @ inverse / model.unit[:, np.newaxis]
+        size = np.maximum(self.deviation, LEAST * model.unit) / unit
+        ours = np.outer(size, size) * (trust * self.correlation + (1 - trust) * model.correlation)
+        theirs = model.covariance / np.outer(unit, unit)
+        root, inverse = power(ours, 0.5), power(ours, -0.5)
+        found = inverse @ power(root @ theirs @ root, 0.5) @ inverse
+        return found * unit / unit[:, np.newaxis]
 
     def state(self) -> dict[str, Any]:
         """For a file."""
@@ -137,7 +140,7 @@ class FrontEnd:
             self.known = {**voices_of(X, names), **self.known}
 
     def aligned(self, X: list[np.ndarray], names: list | None) -> list[np.ndarray]:
-        """Recordings, as if the voice of the training had spoken them: (T_n, F) of float32, in units of deviations.
+        """Recordings, as if the voice of the training had spoken them: (T_n, F) of float32, in units of its deviations.
 
         Somebody who is known has the voice that was measured then, others that of their recordings here; without names
         each recording is somebody.
@@ -145,14 +148,11 @@ class FrontEnd:
         if self.known is None:
             return [((x - self.voice.mean) / self.voice.unit).astype(np.float32) for x in X]
         if names is None:
-            return [self._as_model(x, voice, voice.alignment(self.voice)) for x in X for voice in [Voice.of([x])]]
-        voices = {**voices_of(X, names), **self.known}
-        matrices = {name: voices[name].alignment(self.voice) for name in set(names)}
-        return [self._as_model(x, voices[name], matrices[name]) for x, name in zip(X, names, strict=True)]
-
-    @staticmethod
-    def _as_model(x, voice, matrix):
-        return ((x - voice.mean) @ matrix).astype(np.float32)
+            names, voices = list(range(len(X))), {n: Voice.of([x]) for n, x in enumerate(X)}
+        else:
+            voices = {**voices_of(X, names), **self.known}
+        matrices = {name: voices[name].alignment(self.voice) / self.voice.unit for name in set(names)}
+        return [((x - voices[name].mean) @ matrices[name]).astype(np.float32) for x, name in zip(X, names, strict=True)]
 
     def _features(self, x):
         return with_deltas(x) if self.deltas else x
@@ -196,4 +196,4 @@ def voices_of(X: list[np.ndarray], names: list) -> dict[Any, Voice]:
 def power(matrix: np.ndarray, exponent: float) -> np.ndarray:
     """Of a symmetric matrix whose eigenvalues are not negative; what is nearly 0 is taken to be a little more."""
     values, vectors = np.linalg.eigh(matrix)
-    return (vectors * np.maximum(values, 1e-10 * values[-1]) ** exponent) @ vectors.T
+    return (vectors * np.maximum(values, 1e-12 * values[-1]) ** exponent) @ vectors.T
