@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .. import _arrays
-from .base import generator_of, sklearn_or
-from .fitting import held_out, weights_of
+from .base import generator_of
+from .fitting import weights_of
 from .inputs import checked
+from .labels import classes_of, codes_of, label_array, stratified
 from .pooled import PooledEstimator, counted
 
 if TYPE_CHECKING:
@@ -298,68 +298,3 @@ class LSTMClassifier(PooledEstimator):
                 ValueError, "class_weight", "at least one weight above 0 for a label in y", "zeros only"
             )
         return total
-
-
-def label_array(name: str, y: Any) -> np.ndarray:
-    """Labels as an array (N,); raises for what are no labels."""
-    array = _arrays.array_of(name, y)
-    if array.ndim == 2 and array.shape[1] == 1:
-        category = sklearn_or("DataConversionWarning", DataConversionWarning)
-        warnings.warn(
-            f"A column-vector {name} was passed when a 1d array was expected. Its column is taken.",
-            category,
-            stacklevel=4,
-        )
-        array = array[:, 0]
-    if array.ndim != 1 or len(array) == 0:
-        raise _arrays.wrong(ValueError, name, "shape (N,)", f"shape {array.shape}")
-    if array.dtype.kind == "f":
-        _arrays.finite(name, array)
-        if (array != np.floor(array)).any():
-            text = f"Unknown label type: continuous, as {array[array != np.floor(array)][0]}"
-            raise _arrays.wrong(ValueError, name, "labels of classes", text)
-    elif array.dtype.kind not in "iubUSO":
-        raise _arrays.wrong(TypeError, name, "labels: ints, texts or booleans", f"dtype {array.dtype}")
-    return array
-
-
-def classes_of(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The classes, sorted, and the number of that of each label."""
-    try:
-        return np.unique(labels, return_inverse=True)
-    except TypeError as error:
-        kinds = sorted({_arrays.kind(label) for label in labels})
-        raise _arrays.wrong(TypeError, "y", "labels of one type", f"a mixture of {', '.join(kinds)}") from error
-
-
-def codes_of(labels: np.ndarray, classes: np.ndarray, name: str = "y") -> np.ndarray:
-    """The number of the class of each label; raises for one that is unknown."""
-    number = {label: k for k, label in enumerate(classes.tolist())}
-    codes = [number.get(label, -1) for label in labels.tolist()]
-    if -1 in codes:
-        n = codes.index(-1)
-        known = _arrays.some(classes.tolist())
-        raise _arrays.wrong(ValueError, name, f"labels of the classes {known}", f"{labels.tolist()[n]!r} at [{n}]")
-    return np.array(codes, np.intp)
-
-
-def stratified(
-    rows: np.ndarray, codes: np.ndarray, fraction: float, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Which of some rows train and which validate: a fraction of each class that has at least two."""
-    train, held = [], []
-    for code in np.unique(codes[rows]):
-        own = rows[codes[rows] == code]
-        if len(own) < 2:
-            train.append(own)
-            continue
-        one, other = held_out(len(own), fraction, rng)
-        train.append(own[one])
-        held.append(own[other])
-    if not held:
-        raise _arrays.wrong(ValueError, "y", "a class with at least 2 sequences, to validate with (patience)", "none")
-    return np.sort(np.concatenate(train)), np.sort(np.concatenate(held))
-
-
-class DataConversionWarning(UserWarning):
-    """An argument was converted, and may not have been meant so."""

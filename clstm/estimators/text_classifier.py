@@ -20,7 +20,8 @@ from ..sampling import log_softmax
 from ..text import Vocabulary, characters, words
 from . import state
 from .base import Estimator, generator_of
-from .fitting import Recipe, children, held_out, trained, trainer_of, weights_of
+from .fitting import Recipe, children, trained, trainer_of, weights_of
+from .labels import classes_of, codes_of, label_array, stratified
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -180,14 +181,14 @@ class LSTMTextClassifier(Estimator):
         """
         recipe, rng = self._checked(), generator_of(self.random_state)
         tokens = self._tokenised(X)
-        y, weight = labels_of(y, len(tokens)), weights_of(sample_weight, len(tokens))
-        classes, target = np.unique(y, return_inverse=True)
+        classes, target = classes_of(labels_of(y, len(tokens)))
+        weight = weights_of(sample_weight, len(tokens))
         if len(classes) < 2:
             raise _arrays.wrong(ValueError, "y", "labels of at least 2 classes", f"one class: {classes[0]!r}")
         vocabulary = self._counted(tokens)
         x, validation = [vocabulary.encode(text or [UNKNOWN]) for text in tokens], None
         if recipe.patience is not None:
-            train, rest = held_out(len(x), recipe.validation_fraction, rng)
+            train, rest = stratified(np.arange(len(x)), target, recipe.validation_fraction, rng)
             validation = ([x[k] for k in rest], target[rest], None, None if weight is None else weight[rest])
             x, target = [x[k] for k in train], target[train]
             weight = None if weight is None else weight[train]
@@ -234,16 +235,15 @@ class LSTMTextClassifier(Estimator):
         recipe = self._checked()
         tokens, fitted = self._tokenised(X), self.__sklearn_is_fitted__()
         y, weight = labels_of(y, len(tokens)), weights_of(sample_weight, len(tokens))
-        known = self.classes_ if fitted else np.unique(y if classes is None else _arrays.array_of("classes", classes))
-        if fitted and classes is not None and not np.array_equal(np.unique(classes), known):
-            raise _arrays.wrong(ValueError, "classes", f"those of the first call, {known.tolist()}", classes)
+        given = None if classes is None else classes_of(label_array("classes", classes))[0]
+        known = self.classes_ if fitted else classes_of(y)[0] if given is None else given
+        if fitted and given is not None and not np.array_equal(given, known):
+            raise _arrays.wrong(ValueError, "classes", f"those of the first call, {known.tolist()}", given)
         if len(known) < 2:
             raise _arrays.wrong(ValueError, "classes", "at least 2", known.tolist())
-        strange = np.flatnonzero(~np.isin(y, known))
-        if strange.size:
-            raise _arrays.wrong(ValueError, f"y[{strange[0]}]", f"one of {known.tolist()}", repr(y[strange[0]]))
+        target = codes_of(y, known)
         vocabulary = self.vocabulary_ if fitted else self._counted(tokens)
-        x, target = [vocabulary.encode(text or [UNKNOWN]) for text in tokens], np.searchsorted(known, y)
+        x = [vocabulary.encode(text or [UNKNOWN]) for text in tokens]
         trainers = vars(self).get("_trainers") or self._trainers_of(recipe, len(vocabulary), len(known))
         for trainer in trainers:
             trainer.optimizer.learning_rate, trainer.optimizer.weight_decay = recipe.learning_rate, recipe.weight_decay
@@ -390,12 +390,9 @@ class LSTMTextClassifier(Estimator):
             yield batch, target[rows], lengths, None if weight is None else weight[rows]
 
 
-def labels_of(y: Any, count: int) -> np.ndarray:
+def labels_of(y: ArrayLike, count: int) -> np.ndarray:
     """Labels, one for each text."""
-    array = _arrays.array_of("y", y)
-    if array.shape != (count,):
-        raise _arrays.wrong(ValueError, "y", f"{count} labels, one for each text", f"shape {array.shape}")
-    if array.dtype.kind == "f" and not (array == np.round(array)).all():
-        bad = array[array != np.round(array)][0]
-        raise _arrays.wrong(ValueError, "y", "labels of classes", f"{bad} (Unknown label type: continuous)")
-    return array
+    labels = label_array("y", y)
+    if len(labels) != count:
+        raise _arrays.wrong(ValueError, "y", f"{count} labels, one for each text", len(labels))
+    return labels
