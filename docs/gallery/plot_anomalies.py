@@ -172,8 +172,8 @@ for share in (0.01, 0.02, 0.03, 0.04):
 # better one. The LSTM, which starts from yesterday, has no false alarm up to 3 %, and finds all five there (four or five
 # from other random starts, with one false alarm at most).
 #
-# What next
-# ---------
+# What to try next
+# ----------------
 #
 # - ``method="autoencoder"`` judges a window by how well it can be put into one vector and taken out again. Here it does
 #   about as well as the forecaster, in three times the time.

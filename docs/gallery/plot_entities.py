@@ -86,7 +86,7 @@ speech_tagger = LSTMTagger(crf=False, epochs=3, random_state=0)
 speech_tagger.fit(speech.sentences[:4000], speech.tags[:4000])
 
 tagger = LSTMTagger(epochs=8, random_state=0)
-tagger.fit(*train, vectors=speech_tagger.word_vectors())
+_ = tagger.fit(*train, vectors=speech_tagger.word_vectors())
 
 # %%
 # How careful should it be?
@@ -103,7 +103,7 @@ for bias in (0.0, 0.5, 1.0, 1.5, 2.0):
     p, r = precision_score(dev.tags, found), recall_score(dev.tags, found)
     print(f"{bias:12.1f}{p:12.3f}{r:8.3f}{f1[bias]:7.3f}")
 best = max(f1, key=f1.get)
-tagger.set_params(tag_bias={"O": -best})
+_ = tagger.set_params(tag_bias={"O": -best})
 
 # %%
 # Now the test part, once.
@@ -147,11 +147,12 @@ from clstm.text import words
 
 for text in ("I met Anna Schmidt in Berlin yesterday", "new iPhone from Apple looks great"):
     tokens = words(text)
-    print(list(zip(tokens, tagger.predict([tokens])[0], strict=True)))
+    tags = tagger.predict([tokens])[0]
+    print(" ".join(f"{word}[{tag}]" for word, tag in zip(tokens, tags, strict=True)))
 
 # %%
-# To try next
-# -----------
+# What to try next
+# ----------------
 #
 # - `networks=3` trains three of them, whose scores are averaged: some points of F1, for three times the time.
 # - Leave the vectors of the other tagger out. What changes more, precision or recall?

@@ -13,7 +13,7 @@ import numpy as np
 from clstm.estimators import LSTMTagger
 
 train, dev = datasets.ewt()
-print(list(zip(train.sentences[7], train.tags[7], strict=True)))
+print(*map("/".join, zip(train.sentences[7], train.tags[7], strict=True)))
 
 # %%
 # To be quick, this page trains with the first PART sentences of the 12,544, and tests on the whole dev part.
@@ -129,8 +129,8 @@ for text in ("I run every day", "it was a long run", "they can fish", "open the 
     )
 
 # %%
-# To try next
-# -----------
+# What to try next
+# ----------------
 #
 # - All sentences: leave out ``PART``. How much do three times as many bring?
 # - ``characters="conv"``: a convolution instead of an LSTM over the characters. Is it worse?

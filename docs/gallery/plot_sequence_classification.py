@@ -142,4 +142,4 @@ _ = axes.legend(loc="center right")
 # - ``python -m bench tasks`` in the repository has both tasks with three seeds; the table in :doc:`/howto/estimators` is what
 #   the defaults were chosen by.
 # - Take ``pooling="attention"``, and look at the weights of the steps.
-# - :doc:`plot_tuning` lets the computer choose.
+# - Which parameters are best? :doc:`plot_tuning` searches.

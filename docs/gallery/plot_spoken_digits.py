@@ -41,7 +41,7 @@ plt.show()
 # ---------------
 #
 # Cut each recording into four pieces, take mean and deviation of each coefficient in each piece, and let a logistic
-# regression decide. On new recordings of known speakers that is right in 98 % of the cases. With `george` unknown, it is
+# regression decide. On new recordings of known speakers that is right in 98 % of the cases. With `jackson` unknown, it is
 # not.
 
 from sklearn.linear_model import LogisticRegression
@@ -51,7 +51,7 @@ from sklearn.preprocessing import StandardScaler
 digits = datasets.spoken_digits()
 x = [trim(frames) for frames in digits.x]  # without the silence at both ends
 words = np.array(datasets.DIGITS)[digits.digit]
-train, test = np.flatnonzero(digits.speaker != "george"), np.flatnonzero(digits.speaker == "george")
+train, test = np.flatnonzero(digits.speaker != "jackson"), np.flatnonzero(digits.speaker == "jackson")
 
 
 def pieces(frames):
@@ -102,8 +102,8 @@ model.fit([x[n] for n in train], words[train], digits.speaker[train])
 
 
 def hear(rows):
-    """What it hears in some of George's recordings."""
-    return np.array(model.predict([x[n] for n in rows], ["george"] * len(rows)))
+    """What it hears in some of Jackson's recordings."""
+    return np.array(model.predict([x[n] for n in rows], ["jackson"] * len(rows)))
 
 
 listened, tested = test[digits.index[test] % 2 == 0], test[digits.index[test] % 2 == 1]
@@ -111,16 +111,16 @@ before = hear(tested)
 print(f"SpeechRecognizer:    {np.mean(before == words[tested]):.3f}")
 
 # %%
-# Better, but far from what people can do: three voices are few to learn from.
+# No better than the simple answer, and far from what people can do: three voices are few to learn from.
 #
 # Getting used to a voice
 # -----------------------
 #
 # People who hear a strange accent understand more after a while, without being told what was said. `adapt` does that:
 # it listens to recordings, takes what it hears most surely for true, learns from it, and listens again. It gets the
-# even ones of George's recordings without their labels, and is tested on the odd ones as before, which it does not know.
+# even ones of Jackson's recordings without their labels, and is tested on the odd ones as before, which it does not know.
 
-model.adapt([x[n] for n in listened], ["george"] * len(listened))
+model.adapt([x[n] for n in listened], ["jackson"] * len(listened))
 after = hear(tested)
 print(f"after listening:     {np.mean(after == words[tested]):.3f}")
 
@@ -140,12 +140,13 @@ for ax, heard, title in zip(axes, (before, after), ("before", "after listening")
     ax.set_xticks(range(11), names, rotation=45)
     ax.set(xlabel="heard", title=title)
 axes[0].set_yticks(range(10), datasets.DIGITS)
-axes[0].set(ylabel="said by george")
+axes[0].set(ylabel="said by jackson")
 plt.show()
 
 # %%
-# Most of what was mixed up is put right, because the surest recordings of a word teach the others. It can go wrong, too: a
-# word that is taken for another one nearly always stays that. So look at some labelled recordings before you trust it.
+# What was mixed up is put right, because the surest recordings of a word teach the others. It can go wrong, too: before,
+# the network takes nearly every *two* of George for a *four*, and after listening to him it takes all of them for that.
+# So look at some labelled recordings before you trust it. Over all four speakers, listening brings 0.83 to 0.95.
 #
 # Hearing it think
 # ----------------
@@ -155,7 +156,7 @@ plt.show()
 
 right = after == words[tested]
 chosen = [tested[np.flatnonzero(right & (digits.digit[tested] == d))[0]] for d in (7, 3, 5)]
-steps = model.label_probabilities([x[n] for n in chosen], ["george"] * 3)
+steps = model.label_probabilities([x[n] for n in chosen], ["jackson"] * 3)
 shown = np.concatenate(steps)
 time = 0.01 * model.stack * np.arange(len(shown))
 
