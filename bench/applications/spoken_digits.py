@@ -7,9 +7,9 @@ A recogniser that was trained on three speakers listens to half of the fourth on
 told (`adapt`), and is tested on the other half, of which it knows nothing; then the halves change places. Before
 adaptation, mean and covariances of the voice are those of the recordings that are tested on.
 
-The other BASELINES, without adaptation, have the same frames: a logistic regression of means and deviations of five pieces, as it
-is and with all recordings of a voice normalised by mean and deviation; and with that a support vector machine (radial
-basis, C = 3) of the means of eight pieces.
+The other BASELINES, without adaptation, have the same frames: a logistic regression of means and deviations of five
+pieces, as it is and with all recordings of a voice normalised by mean and deviation; and with that a support vector
+machine (radial basis, C = 3) of the means of eight pieces.
 
 Hyper-parameters were chosen on speakers of the training parts: train on two, validate on the third, see
 docs/howto/speech.md.
@@ -25,7 +25,12 @@ from clstm.speech import trim
 
 TARGET = "accuracy after adaptation >= 0.90"
 UNIT = ""
-BASELINES = {"logistic regression": 0.585, "voices normalised": 0.762, "support vector machine": 0.80, "before adaptation": 0.83}
+BASELINES = {
+    "logistic regression": 0.585,
+    "voices normalised": 0.762,
+    "support vector machine": 0.80,
+    "before adaptation": 0.83,
+}
 
 
 def run(seed):

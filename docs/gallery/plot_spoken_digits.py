@@ -51,7 +51,10 @@ from sklearn.preprocessing import StandardScaler
 digits = datasets.spoken_digits()
 x = [trim(frames) for frames in digits.x]  # without the silence at both ends
 words = np.array(datasets.DIGITS)[digits.digit]
-train, test = np.flatnonzero(digits.speaker != "jackson"), np.flatnonzero(digits.speaker == "jackson")
+train, test = (
+    np.flatnonzero(digits.speaker != "jackson"),
+    np.flatnonzero(digits.speaker == "jackson"),
+)
 
 
 def pieces(frames):
