@@ -9,7 +9,6 @@ import clstm
 from clstm import _core, noise
 
 TOLERANCE = {"float64": 1e-10, "float32": 1e-4}
-MACHINES = [f"{isa}-{backend}" for isa in _core.available_isas() for backend in ("native", "blas")]
 LAYERS = {"lstm": clstm.LSTM, "gru": clstm.GRU, "rnn": clstm.RNN}
 NOISE = (*noise.OPTIONS, "zoneout_c")
 

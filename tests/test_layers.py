@@ -12,20 +12,7 @@ import clstm
 from clstm import _core
 
 TOLERANCE = {"float64": 1e-10, "float32": 1e-4}
-MACHINES = [f"{isa}-{backend}" for isa in _core.available_isas() for backend in ("native", "blas")]
 LENGTHS = [None, (5, 0, 1, 4), (0, 0, 0, 0), (5, 5, 5, 5)]
-
-
-@pytest.fixture(params=MACHINES)
-def machine(request):
-    """Each instruction set with each backend."""
-    before = _core.get_isa(), _core.get_backend()
-    isa, backend = request.param.split("-")
-    _core.set_isa(isa)
-    clstm.set_backend(backend)
-    yield request.param
-    _core.set_isa(before[0])
-    _core.set_backend(before[1])
 
 
 def close(actual, expected, dtype):
