@@ -147,6 +147,13 @@ BAD = [
     (1, "cannot read 'absent.csv': no such file or directory", ["gestures.csv", "--test", "absent.csv"]),
     (1, "empty.csv: the file is empty", ["empty.csv"]),
     (1, "empty.jsonl: the file is empty", ["empty.jsonl"]),
+    (1, "same.csv: the sequences: expected values that differ, got 3 everywhere", ["same.csv"]),
+    (1, "dull.csv: column 'b': expected values that differ, got 7 everywhere", ["dull.csv", "--id", "id"]),
+    (
+        1,
+        "void.csv: column 'b': expected values that differ, got missing ones only",
+        ["void.csv", "--id", "id", "--impute", "mean"],
+    ),
     (1, "latin.csv: line 3: expected text in UTF-8, got the byte 0xfc", ["latin.csv"]),
     (1, "gestures.csv: no column 'class'; there are 'label', 'a', 'b'", ["gestures.csv", "--target", "class"]),
     (1, "walks.csv: no column 'who'", ["walks.csv", "--target", "room", "--id", "who"]),
@@ -194,6 +201,9 @@ def test_bad_input_is_one_line_and_leaves_everything_as_it_was(code, message, wo
     monkeypatch.setattr(clstm.Trainer, "fit", never)
     Path("empty.csv").write_text("")
     Path("empty.jsonl").write_text("\n")
+    Path("same.csv").write_text("label,a,b\nx,3,3\ny,3,3\n")
+    Path("dull.csv").write_text("id,label,a,b\nu,x,1,7\nv,y,2,7\n")
+    Path("void.csv").write_text("id,label,a,b\nu,x,1,\nv,y,2,\n")
     Path("latin.csv").write_bytes("a,label\n1,x\n2,grün\n".encode("latin-1"))
     Path("label.csv").write_text("label,a\nup,1\n,2\ndown,3\n")
     Path("nothing.csv").write_text("label,a\nup,1\ndown,\n")

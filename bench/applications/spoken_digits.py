@@ -12,8 +12,8 @@ pieces, as it is and with all recordings of a voice normalised by mean and devia
 machine (radial basis, C = 3) of the means of eight pieces.
 
 Hyper-parameters were chosen on speakers of the training parts: train on two, validate on the third, see
-docs/howto/speech.md. That voices should be aligned by all covariances, and get used to, was seen on the test parts first,
-with that machine.
+docs/howto/speech.md. That voices should be aligned by all covariances, and that listening helps, was seen on the test
+parts first, with that machine.
 """
 
 import copy

@@ -12,7 +12,7 @@ from .arguments import add_impute, add_model, add_report, add_training
 from .errors import CommandError, UsageError, refused_in
 from .files import check_outputs, read_bytes, write_outputs
 from .pictures import new_figure, picture
-from .sequences import Form, check_complete, read_sequences
+from .sequences import Form, check_complete, check_varied, read_sequences
 from .text import begin, counted, field, finish, listed, paragraph, percent, shortened, table
 
 DESCRIPTION = """\
@@ -113,6 +113,8 @@ def learn(args):
     check_arguments(args)
     form = Form(args.target or "label", args.id, args.time, args.text)
     data = read(args.file, form, args.impute)
+    with refused_in(args.file):
+        check_varied(data)
     form = form._replace(channels=data.channels)
     test = None if args.test is None else read(args.test, form, args.impute)
     new = None if args.predict is None else read(args.predict, form, args.impute, labels=False)

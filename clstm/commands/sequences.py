@@ -262,3 +262,16 @@ def check_complete(found):
             step, channel = np.argwhere(np.isnan(sequence))[0]
             of = f" of {found.channels[channel]!r}" if found.channels and len(found.channels) > 1 else ""
             raise TableError(f"{name}: a missing value{of} in step {step + 1} (--impute fills it)")
+
+
+def check_varied(found):
+    """Raises TableError for a channel that has the same value everywhere, or none: it says nothing of any class."""
+    if isinstance(found.x[0], str):
+        return
+    steps = np.concatenate(found.x)
+    for channel, values in enumerate(steps.T):
+        known = values[~np.isnan(values)]
+        if not len(known) or (known == known[0]).all():
+            name = f"column {found.channels[channel]!r}" if found.channels else "the sequences"
+            got = f"{known[0]:g} everywhere" if len(known) else "missing ones only"
+            raise TableError(f"{name}: expected values that differ, got {got}")

@@ -280,7 +280,8 @@ class SpeechRecognizer(Estimator):
         for share in np.linspace(*SHARES, rounds):
             rows, labels = self._surely_heard(net, front_end, aligned, share)
             chosen = [aligned[n] for n in rows]
-            for member, child in zip(members_of(net), children(rng, recipe.networks), strict=True):
+            members = members_of(net)
+            for member, child in zip(members, children(rng, len(members)), strict=True):
                 trainer = trainer_of(member, "ctc", recipe, child, schedule=schedule)
                 changed = changing(chosen, labels, front_end, augmentation, recipe.batch_size, child)
                 trainer.fit(changed, epochs=epochs, progress=recipe.progress)
