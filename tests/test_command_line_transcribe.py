@@ -58,6 +58,7 @@ def test_features():
     assert max(map(len, out.splitlines())) <= 80
     assert "20 of " in out
     assert "3 features" in out
+    assert "--set batch_size=4" in out  # it is no better than the most frequent text
     found = json.loads(run("transcribe", "--model", "m.safetensors", "features.npz", "--json")[1])
     assert [one["file"] for one in found["transcriptions"][:2]] == ["features.npz[0]", "features.npz[1]"]
     assert {one["text"] for one in found["transcriptions"]} <= {"", "0", "1", "0 1", "1 0", "1 1", "0 0"}

@@ -42,6 +42,7 @@ examples:
       recordings of one new voice: get used to it first
 """
 TABLE = "labels.csv"
+FEW = 200  # recordings, with which the usual number of epochs makes few steps
 
 
 class Recordings(NamedTuple):
@@ -136,7 +137,7 @@ def learn(args):
     models.learn(args, model, path, learnt.x, learnt.texts, learnt.speakers, names=learnt.names)
     model.reading_ = {"rate": recordings.rate}
     result = judged(model, learnt, tested, where) if tested is not None else None
-    lines = [] if result is None else ["", *test_lines(result)]
+    lines = [] if result is None else ["", *test_lines(result, data)]
     document = {"data": data, "test": None if result is None else result._asdict()}
     finish(args, lines, document, write_outputs(args, model))
 
@@ -304,7 +305,7 @@ def data_lines(data):
     return [field("recordings", amount), field("texts", counted(data["texts"])), *speakers]
 
 
-def test_lines(test):
+def test_lines(test, data):
     """Model and baseline, and some mistakes."""
     rows = [["", "exactly right", "label errors"]]
     rows.append(["LSTM", f"{test.exact:.3f}", f"{test.label_error_rate:.3f}"])
@@ -312,7 +313,10 @@ def test_lines(test):
     rows.append([usual, f"{test.baseline_exact:.3f}", f"{test.baseline_label_error_rate:.3f}"])
     lines = [*paragraph(f"Test: {test.where}"), "", *table(rows)]
     if test.exact <= test.baseline_exact:
-        lines += ["", *paragraph("The LSTM is no better than who always says the most frequent text.")]
+        told = "The LSTM is no better than who always says the most frequent text."
+        if data["recordings"] < FEW:
+            told += " So few recordings need more --epochs, or smaller batches: --set batch_size=4."
+        lines += ["", *paragraph(told)]
     if test.mistakes:
         rows = [["mistakes", "heard", "said"]]
         for one in test.mistakes[:8]:
