@@ -13,6 +13,8 @@ or a line, or a speaker. What does it write, and what do its cells remember whil
 # 1.1 million characters of plays, 65 different ones; the last tenth is for the test. A name, a colon, some lines, an empty
 # line.
 
+from collections import Counter
+
 import datasets
 import matplotlib.pyplot as plt
 import numpy as np
@@ -40,12 +42,28 @@ model = CharLM(num_layers=1, epochs=8, random_state=0).fit(train)
 # what came. Guessing among 65 characters costs 4.17. Counting what followed the last characters in the training text, with
 # the smoothing of Witten and Bell, is what was done for decades.
 
-print("all characters alike       4.17")
-print("counts, 1 character before 2.49")
-print("counts, 2 before           2.05")
-print("counts, 4 before           1.67")
-print("counts, 5 before           1.70")
-print(f"this model                 {-model.score(test):.2f}")
+
+def follow(probability, n):
+    """Better probabilities of the characters of the test, by counts of what followed n before."""
+    pieces = Counter(train[k : k + n + 1] for k in range(len(train) - n))
+    seen, kinds = Counter(), Counter()
+    for piece, count in pieces.items():
+        seen[piece[:-1]] += count
+        kinds[piece[:-1]] += 1
+    for k in range(n, len(test)):
+        before = test[k - n : k]
+        if before in seen:
+            new = kinds[before]  # as often as something new came, what shorter pieces say counts
+            count = pieces[test[k - n : k + 1]]
+            probability[k] = (count + new * probability[k]) / (seen[before] + new)
+
+
+probability = np.full(len(test), 1 / len(set(train)))
+print(f"all characters alike        {-np.log(probability).mean():.2f}")
+for n in range(6):
+    follow(probability, n)
+    print(f"counts, {n} characters before {-np.log(probability).mean():.2f}")
+print(f"this model                  {-model.score(test):.2f}")
 
 # %%
 # Counts get worse when they look at more than four characters, because most sequences of six have never been seen. The
