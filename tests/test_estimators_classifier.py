@@ -11,7 +11,7 @@ import pytest
 
 import clstm
 from clstm.estimators import LSTMClassifier, LSTMRegressor
-from clstm.estimators.labels import stratified
+from clstm.estimators.fitting import stratified
 
 QUICK = {"hidden_size": 8, "epochs": 30, "batch_size": 8, "learning_rate": 2e-2, "dropout": 0.0, "random_state": 0}
 

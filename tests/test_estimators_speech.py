@@ -485,6 +485,15 @@ def test_the_same_seed_gives_the_same_bits(options, tmp_path):
     assert ("val_loss" in model.history_) == ("patience" in options)
 
 
+def test_what_validates_is_not_measured():
+    X, texts = recordings(0, 40)
+    names = ["ann", "bob"] * 20
+    for speakers in (None, names):
+        model = SpeechRecognizer(**SMALL, epochs=1, patience=1, validation_fraction=0.25).fit(X, texts, speakers)
+        assert 0 < model.front_end_.voice.frames < sum(map(len, X))
+    assert set(model.front_end_.known) == {"ann", "bob"}
+
+
 def test_labels_are_words_characters_or_lists():
     X, texts = recordings(0, 30)
     spelt = SpeechRecognizer("characters", **{**SMALL, "stack": 1}, epochs=1).fit(X, ["ab", "ba c"] * 15)

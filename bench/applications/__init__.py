@@ -3,7 +3,7 @@
 A module `bench/applications/<task>.py` has
 
 - a docstring: its first line is the title of the task; the rest says what is split how, and on which data the
-  hyper-parameters were chosen, which is never the test part;
+  hyper-parameters were chosen, and whether figures of the test part were seen on the way;
 - ``TARGET``: str, what is to be reached: the name of a figure, ``>=`` or ``<=``, and a number, as in
   ``"accuracy >= 0.98"``; several are separated by commas, as in ``"windows found >= 4, false alarms <= 2"``;
 - ``BASELINES``: dict of str to float, what simpler or published methods reach on the same split, in the figure that

@@ -8,9 +8,9 @@ import numpy as np
 
 from .. import _arrays
 from .base import generator_of
-from .fitting import weights_of
+from .fitting import stratified, weights_of
 from .inputs import checked
-from .labels import classes_of, codes_of, label_array, stratified
+from .labels import classes_of, codes_of, label_array
 from .pooled import PooledEstimator, counted
 
 if TYPE_CHECKING:

@@ -151,3 +151,21 @@ def held_out(n: int, fraction: float, rng: np.random.Generator) -> tuple[np.ndar
     count = min(n - 1, max(1, round(fraction * n)))
     order = rng.permutation(n)
     return np.sort(order[count:]), np.sort(order[:count])
+
+
+def stratified(
+    rows: np.ndarray, codes: np.ndarray, fraction: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which of some rows train and which validate: a fraction of each class that has at least two."""
+    train, held = [], []
+    for code in np.unique(codes[rows]):
+        own = rows[codes[rows] == code]
+        if len(own) < 2:
+            train.append(own)
+            continue
+        one, other = held_out(len(own), fraction, rng)
+        train.append(own[one])
+        held.append(own[other])
+    if not held:
+        raise _arrays.wrong(ValueError, "y", "a class with at least 2 sequences, to validate with (patience)", "none")
+    return np.sort(np.concatenate(train)), np.sort(np.concatenate(held))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,17 +47,17 @@ class Voice:
         )
         return cls(mean, covariance, int(weights.sum()))
 
-    @property
+    @cached_property
     def deviation(self) -> np.ndarray:
         """Of each feature (F,)."""
         return np.sqrt(np.diag(self.covariance))
 
-    @property
+    @cached_property
     def unit(self) -> np.ndarray:
         """The same, with 1 for features that are constant."""
         return np.where(self.deviation > 0, self.deviation, 1)
 
-    @property
+    @cached_property
     def correlation(self) -> np.ndarray:
         """Of the features with each other (F, F); a constant one has none with others."""
         found = self.covariance / np.outer(self.unit, self.unit)

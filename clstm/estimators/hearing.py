@@ -5,9 +5,20 @@ from __future__ import annotations
 import numpy as np
 
 from ..decoding import ctc_beam, ctc_greedy
+from ..ensemble import Ensemble
 from ..losses import ctc
 
 OFTEN = 5  # so often a text is heard before its recordings are compared with each other only
+
+
+def members_of(net):
+    """The networks that hear together."""
+    return net.layers if isinstance(net, Ensemble) else [net]
+
+
+def scores_of(net, steps):
+    """For each recording, the scores (T, C) of each network."""
+    return list(zip(*[member(steps) for member in members_of(net)], strict=True))
 
 
 def agreed(scores: list[np.ndarray], width: int) -> np.ndarray:
@@ -45,3 +56,8 @@ def surest(heard: list[np.ndarray], log_probabilities: list[float], share: float
         likely = sorted(rows, key=lambda n: -log_probabilities[n] / len(heard[n]))
         chosen += likely[: int(np.ceil(share * len(rows)))]
     return sorted(chosen)
+
+
+def steps_needed(labels):
+    """How many CTC needs for labels: one for each, and a blank between equal ones."""
+    return len(labels) + int((labels[1:] == labels[:-1]).sum())

@@ -9,7 +9,6 @@ import numpy as np
 
 from .. import _arrays
 from .base import sklearn_or
-from .fitting import held_out
 
 
 def label_array(name: str, y: Any) -> np.ndarray:
@@ -53,24 +52,6 @@ def codes_of(labels: np.ndarray, classes: np.ndarray, name: str = "y") -> np.nda
         known = _arrays.some(classes.tolist())
         raise _arrays.wrong(ValueError, name, f"labels of the classes {known}", f"{labels.tolist()[n]!r} at [{n}]")
     return np.array(codes, np.intp)
-
-
-def stratified(
-    rows: np.ndarray, codes: np.ndarray, fraction: float, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Which of some rows train and which validate: a fraction of each class that has at least two."""
-    train, held = [], []
-    for code in np.unique(codes[rows]):
-        own = rows[codes[rows] == code]
-        if len(own) < 2:
-            train.append(own)
-            continue
-        one, other = held_out(len(own), fraction, rng)
-        train.append(own[one])
-        held.append(own[other])
-    if not held:
-        raise _arrays.wrong(ValueError, "y", "a class with at least 2 sequences, to validate with (patience)", "none")
-    return np.sort(np.concatenate(train)), np.sort(np.concatenate(held))
 
 
 class DataConversionWarning(UserWarning):

@@ -10,7 +10,6 @@ import numpy as np
 from .. import _arrays, schedules
 from ..dense import Dense
 from ..dropout import Dropout
-from ..ensemble import Ensemble
 from ..lstm import LSTM
 from ..metrics import edit_distance
 from ..network import Network
@@ -19,7 +18,8 @@ from .base import Estimator, generator_of
 from .fitting import Recipe, children, held_out, trained, trainer_of
 from .frames import Augmentation
 from .front_end import FrontEnd
-from .hearing import agreed, log_probability, surest
+from .hearing import agreed, log_probability, members_of, scores_of, steps_needed, surest
+from .recordings import changing, checked_labels, checked_recordings, checked_speakers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,11 +28,9 @@ if TYPE_CHECKING:
 
 UNITS = ("words", "characters")
 DEVIATIONS = ("noise", "offset", "stretch", "warp", "mix")
-BLANK = "<blank>"
 LAST_RATE = 0.02  # the learning rate of the end, as a part of that of the beginning
 SHARES = 0.4, 0.9  # of what is heard, learnt in the first and in the last round of `adapt`
 ADAPTED_RATE = 0.2  # the learning rate at the end of a round, as a part of that of its beginning
-UNEVEN = 0.1  # by which lengths are changed before rows of similar length are put together, so that batches differ
 Labels = str | list[str]
 
 
@@ -120,6 +118,12 @@ class SpeechRecognizer(Estimator):
     True
     >>> model.predict([record("high low")])
     ['high low']
+
+    Somebody else, who speaks softly; it listens before it writes down:
+
+    >>> others = [0.2 * record(text) for text in texts]
+    >>> model.adapt(others[:40], ["bob"] * 40, rounds=2).predict([0.2 * record("low high")], ["bob"])
+    ['low high']
     """
 
     def __init__(
@@ -207,7 +211,7 @@ class SpeechRecognizer(Estimator):
         recipe, rng = Recipe.of(self), generator_of(self.random_state)
         X = checked_recordings("X", X)
         names = checked_speakers(speakers, len(X))
-        labels, texts = self._labels("y", y, len(X))
+        labels, texts = checked_labels("y", y, len(X), self.units)
         classes = sorted({label for row in labels for label in row})
         numbers = {label: k for k, label in enumerate(classes, 1)}
         targets = [np.array([numbers[label] for label in row]) for row in labels]
@@ -216,7 +220,8 @@ class SpeechRecognizer(Estimator):
         train, held = np.arange(len(X)), None
         if recipe.patience is not None:
             train, held = held_out(len(X), recipe.validation_fraction, rng)
-        front_end = FrontEnd.of(X, names, self.cmvn, self.deltas, self.stack)
+        learnt = [X[n] for n in train], None if names is None else [names[n] for n in train]
+        front_end = FrontEnd.of(*learnt, self.cmvn, self.deltas, self.stack)
         X = front_end.aligned(X, names)
 
         def fit(trainer, arguments):
@@ -276,11 +281,10 @@ class SpeechRecognizer(Estimator):
         front_end, net = copy.deepcopy(self.front_end_), copy.deepcopy(self.net_)
         front_end.meet(X, names)
         aligned = front_end.aligned(X, names)
-        schedule = schedules.Cosine(epochs, end=ADAPTED_RATE, per="epoch")
+        schedule, members = schedules.Cosine(epochs, end=ADAPTED_RATE, per="epoch"), members_of(net)
         for share in np.linspace(*SHARES, rounds):
             rows, labels = self._surely_heard(net, front_end, aligned, share)
             chosen = [aligned[n] for n in rows]
-            members = members_of(net)
             for member, child in zip(members, children(rng, len(members)), strict=True):
                 trainer = trainer_of(member, "ctc", recipe, child, schedule=schedule)
                 changed = changing(chosen, labels, front_end, augmentation, recipe.batch_size, child)
@@ -291,11 +295,11 @@ class SpeechRecognizer(Estimator):
     def _surely_heard(self, net, front_end, aligned, share):
         """Which recordings are learnt in a round, and the labels that are heard in them."""
         steps = [front_end.steps(x) for x in aligned]
-        scores = list(zip(*[member(steps) for member in members_of(net)], strict=True))
+        scores = scores_of(net, steps)
         found = [agreed(one, self.beam_width) for one in scores]
         sure = [log_probability(one, labels) for one, labels in zip(scores, found, strict=True)]
         rows = surest(found, sure, share)
-        rows = [n for n in rows if self._steps_at_least(len(aligned[n])) >= steps_needed(found[n])]
+        rows = [n for n in rows if self._steps_at_least(len(aligned[n]), front_end.stack) >= steps_needed(found[n])]
         if not rows:
             raise _arrays.wrong(ValueError, "X", "recordings in which something is heard", "none")
         return rows, [found[n] for n in rows]
@@ -331,12 +335,12 @@ class SpeechRecognizer(Estimator):
         deviations = [_arrays.deviation(name, getattr(self, name)) for name in DEVIATIONS]
         return Augmentation(*deviations, _arrays.rate("mask", self.mask))
 
-    def _steps_at_least(self, frames):
+    def _steps_at_least(self, frames, stack):
         """Of a recording that is made as short as it gets in training."""
-        return -(-max(1, round(frames / (1 + self.stretch))) // self.stack)
+        return -(-max(1, round(frames / (1 + self.stretch))) // stack)
 
     def _check_steps(self, n, frames, target):
-        steps, needed = self._steps_at_least(frames), steps_needed(target)
+        steps, needed = self._steps_at_least(frames, self.stack), steps_needed(target)
         if steps < needed:
             expected = f"at least {needed} steps of {self.stack} frames for the labels of y[{n}]"
             got = f"{steps}" + (", when it is stretched to its shortest" if self.stretch else "")
@@ -348,26 +352,6 @@ class SpeechRecognizer(Estimator):
         if X[0].shape[1] != self.n_features_in_:
             raise _arrays.wrong(ValueError, "X", f"{self.n_features_in_} features, as at fit", X[0].shape[1])
         return X
-
-    def _labels(self, name, y, count):
-        """Lists of labels, and whether they were texts."""
-        if isinstance(y, (str, bytes, dict)) or not hasattr(y, "__len__"):
-            raise _arrays.wrong(TypeError, name, "a list of texts, or of lists of labels", _arrays.kind(y))
-        if len(y) != count:
-            raise _arrays.wrong(ValueError, name, f"{count}, as many as X has recordings", len(y))
-        texts = isinstance(y[0], str)
-        return [self._labels_of(f"{name}[{n}]", row, texts) for n, row in enumerate(y)], texts
-
-    def _labels_of(self, name, row, texts):
-        if isinstance(row, str) != texts or not hasattr(row, "__iter__"):
-            raise _arrays.wrong(TypeError, name, "a str, as y[0]" if texts else "a list of str", _arrays.kind(row))
-        found = list(row) if not texts or self.units == "characters" else row.split()
-        if not found:
-            raise _arrays.wrong(ValueError, name, "at least one label", repr(row))
-        for label in found:
-            if not isinstance(label, str):
-                raise _arrays.wrong(TypeError, name, "labels that are str", f"{label!r} ({_arrays.kind(label)})")
-        return found
 
     # Hearing
 
@@ -401,7 +385,7 @@ class SpeechRecognizer(Estimator):
         """Lists of labels."""
         width = _arrays.size("beam_width", self.beam_width)
         steps = self._read(X, speakers)
-        scores = zip(*[member(steps) for member in members_of(self.net_)], strict=True)
+        scores = scores_of(self.net_, steps)
         return [[self.classes_[number - 1] for number in agreed(one, width)] for one in scores]
 
     def predict(self, X: Sequence[ArrayLike] | np.ndarray, speakers: ArrayLike | None = None) -> list[Labels]:
@@ -449,69 +433,6 @@ class SpeechRecognizer(Estimator):
         float
         """
         heard = self._heard(X, speakers)
-        labels, _ = self._labels("y", y, len(heard))
+        labels, _ = checked_labels("y", y, len(heard), self.units)
         edits = sum(edit_distance(a, b) for a, b in zip(heard, labels, strict=True))
         return 1 - edits / sum(map(len, labels))
-
-
-def members_of(net):
-    """The networks that hear together."""
-    return net.layers if isinstance(net, Ensemble) else [net]
-
-
-def steps_needed(labels):
-    """How many CTC needs for labels: one for each, and a blank between equal ones."""
-    return len(labels) + int((labels[1:] == labels[:-1]).sum())
-
-
-def changing(X, targets, front_end, augmentation, batch_size, rng):
-    """Batches of an epoch for `Trainer.fit`: recordings, changed anew each time."""
-    seed = int(rng.integers(2**63))
-
-    def batches(epoch):
-        rng = np.random.default_rng([seed, epoch])
-        made = [front_end.changed(x, augmentation, rng) for x in X]
-        for rows in alike([len(x) for x in made], batch_size, rng):
-            yield [made[k] for k in rows], [targets[k] for k in rows]
-
-    return batches
-
-
-def alike(lengths, size, rng):
-    """The rows of an epoch's batches: of similar lengths, in random order."""
-    uneven = np.array(lengths) * np.exp(rng.uniform(-UNEVEN, UNEVEN, len(lengths)))
-    order = np.argsort(uneven)
-    starts = range(0, len(order), size)
-    return [order[starts[k] : starts[k] + size] for k in rng.permutation(len(starts))]
-
-
-def checked_recordings(name, X):
-    """A list of arrays (T_n, F) of float32; at least one, all of F finite features and at least a frame."""
-    if isinstance(X, (str, bytes, dict)) or not hasattr(X, "__len__"):
-        raise _arrays.wrong(TypeError, name, "a list of arrays (T, F), or an array (N, T, F)", _arrays.kind(X))
-    if not len(X):
-        raise _arrays.wrong(ValueError, name, "at least one recording", "none")
-    found = []
-    for n, row in enumerate(X):
-        x = _arrays.real(f"{name}[{n}]", row, np.dtype(np.float32))
-        if x.ndim != 2 or 0 in x.shape:
-            raise _arrays.wrong(ValueError, f"{name}[{n}]", "shape (T, F), with at least a frame", f"shape {x.shape}")
-        if found and x.shape[1] != found[0].shape[1]:
-            expected = f"{found[0].shape[1]} features, as {name}[0] has"
-            raise _arrays.wrong(ValueError, f"{name}[{n}]", expected, x.shape[1])
-        if not np.isfinite(x).all():
-            t, f = np.argwhere(~np.isfinite(x))[0]
-            raise _arrays.wrong(ValueError, f"{name}[{n}]", "finite values", f"{x[t, f]} at frame {t}, feature {f}")
-        found.append(x)
-    return found
-
-
-def checked_speakers(speakers, count):
-    """A name for each recording, or None."""
-    if speakers is None:
-        return None
-    speakers = _arrays.array_of("speakers", speakers)
-    if speakers.shape != (count,):
-        expected = f"shape ({count},), a speaker for each recording"
-        raise _arrays.wrong(ValueError, "speakers", expected, f"shape {speakers.shape}")
-    return speakers.tolist()

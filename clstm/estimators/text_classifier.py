@@ -20,8 +20,8 @@ from ..sampling import log_softmax
 from ..text import Vocabulary, characters, words
 from . import state
 from .base import Estimator, generator_of
-from .fitting import Recipe, children, trained, trainer_of, weights_of
-from .labels import classes_of, codes_of, label_array, stratified
+from .fitting import Recipe, children, stratified, trained, trainer_of, weights_of
+from .labels import classes_of, codes_of, label_array
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
